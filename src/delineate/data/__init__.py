@@ -1,0 +1,1 @@
+"""Training data: layouts and pairs, splits, normalisation, scale, patches and augmentation."""

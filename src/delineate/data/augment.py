@@ -1,0 +1,111 @@
+"""Augmentation: similarity transforms that turn vectors with the image, and intensity changes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+Array = NDArray[np.float32]
+
+
+class Augment(BaseModel):
+    """Random changes of each training patch."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rotate: float = Field(360.0, ge=0, le=360, description="range of rotation in YX, degrees")
+    flip: bool = Field(True, description="mirror each spatial axis with probability ½")
+    scale: tuple[float, float] = Field((0.75, 1.25), description="range of the change of scale")
+    brightness: float = Field(0.1, ge=0, description="largest shift of the normalised intensity")
+    contrast: float = Field(0.2, ge=0, lt=1, description="largest relative change of contrast")
+    gamma: float = Field(0.25, ge=0, lt=1, description="largest change of the exponent")
+    noise: float = Field(0.05, ge=0, description="largest standard deviation of added noise")
+    blur: float = Field(0.0, ge=0, description="largest sigma of a Gaussian blur, pixels")
+    invert: float = Field(0.0, ge=0, le=1, description="probability of inverted intensities")
+    channel_gain: float = Field(0.1, ge=0, lt=1, description="largest relative gain of a channel")
+
+
+class Pose(NamedTuple):
+    """Where a patch lies in its image: voxel of the image = matrix·voxel of the patch + offset."""
+
+    matrix: NDArray[np.float64]
+    offset: NDArray[np.float64]
+
+
+def random_pose(
+    augment: Augment, centre: NDArray[np.float64], patch: tuple[int, ...], rng: Generator
+) -> Pose:
+    """Draw rotation in YX, flips and scale of a patch around `centre` (voxels of the image)."""
+    ndim = len(patch)
+    linear = np.eye(ndim)
+    angle = np.deg2rad(rng.uniform(-0.5, 0.5) * augment.rotate)
+    cos, sin = np.cos(angle), np.sin(angle)
+    linear[-2:, -2:] = [[cos, -sin], [sin, cos]]
+    if augment.flip:
+        linear = linear * np.where(rng.random(ndim) < 0.5, -1.0, 1.0)
+    linear = linear / rng.uniform(*augment.scale)
+    middle = (np.asarray(patch) - 1) / 2
+    return Pose(linear, centre - linear @ middle)
+
+
+class Warped(NamedTuple):
+    """A patch: image (C, …), targets (K, …) and validity (1, …), float32."""
+
+    image: Array
+    targets: Array
+    valid: Array
+
+
+def warp(
+    image: Array, targets: Array, labels: NDArray[np.int32], pose: Pose, patch: tuple[int, ...]
+) -> Warped:
+    """Sample a patch of spatial shape `patch` from an image and its targets.
+
+    Targets are interpolated within objects only (see the kernel); vectors are not turned here:
+    `Method.reorient` does it with the inverse of ``pose.matrix``.
+    """
+    from delineate.data._kernels import warp as kernel
+
+    ndim = len(patch)
+    lift = (slice(None), None) if ndim == 2 else (slice(None),)
+    matrix, offset = np.eye(3), np.zeros(3)
+    matrix[3 - ndim :, 3 - ndim :] = pose.matrix
+    offset[3 - ndim :] = pose.offset
+    shape = (1,) * (3 - ndim) + tuple(patch)
+    out = Warped(
+        np.empty((image.shape[0], *shape), np.float32),
+        np.empty((targets.shape[0], *shape), np.float32),
+        np.empty(shape, np.float32),
+    )
+    kernel(
+        image[lift], targets[lift], labels[lift[1:]] if ndim == 2 else labels, matrix, offset, *out
+    )
+    drop = (slice(None), 0) if ndim == 2 else (slice(None),)
+    return Warped(out.image[drop], out.targets[drop], out.valid.reshape(1, *patch))
+
+
+def change_intensity(augment: Augment, image: Array, rng: Generator) -> Array:
+    """Random inversion, gamma, contrast, brightness, gains of channels, blur and noise."""
+    channels = (image.shape[0], *([1] * (image.ndim - 1)))
+    if augment.invert and rng.random() < augment.invert:
+        image = 1 - image
+    if augment.gamma:
+        exponent = np.exp(rng.uniform(-1, 1) * np.log1p(augment.gamma))
+        clipped = np.clip(image, 0, 1)
+        image = clipped**exponent + (image - clipped)
+    gain = 1 + rng.uniform(-1, 1) * augment.contrast
+    gains = gain * (1 + rng.uniform(-1, 1, channels) * augment.channel_gain)
+    image = image * gains + rng.uniform(-1, 1) * augment.brightness
+    if augment.blur and rng.random() < 0.5:
+        from scipy.ndimage import gaussian_filter
+
+        sigma = rng.uniform(0, augment.blur)
+        image = gaussian_filter(image, [0.0, *([sigma] * (image.ndim - 1))])
+    if augment.noise:
+        sigma = rng.uniform(0, augment.noise)
+        image = image + sigma * rng.standard_normal(image.shape, np.float32)
+    return image.astype(np.float32)

@@ -1,0 +1,172 @@
+"""Samples: images normalised, brought to the common scale and encoded, kept as memory-mapped files.
+
+Preparing is deterministic, so that a resumed training finds what the first one wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.data.channels import network_channels
+from delineate.data.layouts import Pair
+from delineate.data.normalise import Normalise
+from delineate.data.resize import resize_linear, resize_nearest, scaled_shape
+from delineate.errors import DataError, DelineateError
+from delineate.methods.base import Method
+
+SCALES = (0.05, 20.0)
+"""Smallest and largest change of scale that a sample is given."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One prepared image.
+
+    Parameters
+    ----------
+    name : name of its pair.
+    image : float32 (channels, spatial axes), normalised, at the common scale.
+    targets : float32 (target channels, spatial axes), as the method encodes them.
+    labels : int32 (spatial axes), at the common scale.
+    centres : float32 (objects, ndim): centre of the box of each object, in pixels.
+    diameter : median diameter of the objects in pixels of the file; NaN without objects.
+    scale : pixels of the sample for each pixel of the file.
+    weight : how often it is drawn relative to others.
+    """
+
+    name: str
+    image: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    centres: NDArray[np.float32]
+    diameter: float
+    scale: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What turns a pair into a sample; all of it is stored with the model.
+
+    Parameters
+    ----------
+    method : encodes the labels.
+    normalise : of intensities.
+    diameter : common diameter in pixels to which the objects are brought; None keeps the scale.
+    channels : channels that the network takes.
+    select : which channels of the files to use; None uses all.
+    ndim : 2 or 3 spatial axes.
+    axes : axes of the files, where they do not say.
+    """
+
+    method: Method
+    normalise: Normalise
+    diameter: float | None
+    channels: int
+    select: tuple[int, ...] | None
+    ndim: int
+    axes: str | None
+
+    def key(self, pair: Pair) -> str:
+        """Name of the files that hold the sample of a pair: a hash of all that it depends on."""
+        files = [pair.image, pair.labels, pair.classes]
+        stats = [(str(f.resolve()), f.stat().st_mtime_ns, f.stat().st_size) for f in files if f]
+        text = repr((self, stats))
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def prepare(
+    pairs: Sequence[Pair],
+    preparation: Preparation,
+    cache: Path,
+    progress: Callable[[Iterable[Pair]], Iterable[Pair]] = iter,
+) -> list[Sample]:
+    """Prepare all pairs, each once: arrays are written to `cache` and mapped into memory.
+
+    Raises
+    ------
+    DataError : a pair cannot be used; the message names its files and the reason.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    samples = []
+    for pair in progress(pairs):
+        try:
+            samples.append(_prepare_one(pair, preparation, cache))
+        except DelineateError as error:
+            raise DataError(f"{pair.image}: {error}") from error
+    return samples
+
+
+def _prepare_one(pair: Pair, how: Preparation, cache: Path) -> Sample:
+    from delineate.io import atomic_path
+
+    base = cache / how.key(pair)
+    names = ("image", "targets", "labels", "centres", "numbers")
+    files = [base.with_name(f"{base.name}-{n}.npy") for n in names]
+    if not all(f.exists() for f in files):
+        for file, array in zip(files, _encode(pair, how), strict=True):
+            with atomic_path(file) as temporary, temporary.open("wb") as handle:
+                np.save(handle, array)
+    image, targets, labels, centres, numbers = (np.load(f, mmap_mode="r") for f in files)
+    return Sample(
+        pair.name,
+        image,
+        targets,
+        labels,
+        centres,
+        float(numbers[0]),
+        float(numbers[1]),
+        pair.weight,
+    )
+
+
+def _encode(pair: Pair, how: Preparation) -> tuple[NDArray[Any], ...]:
+    from delineate.io import check_pixels, read, read_labels
+    from delineate.labels import median_diameter, relabel
+
+    image = read(pair.image, axes=how.axes)
+    if len(image.spatial_axes) != how.ndim:
+        raise DataError(
+            f"axes {image.axes} give {len(image.spatial_axes)}D images, the network is {how.ndim}D"
+        )
+    pixels = network_channels(image, how.channels, how.select)
+    check_pixels(pixels, str(pair.image))
+    assert pair.labels is not None
+    labels = relabel(read_labels(pair.labels))
+    if labels.shape != pixels.shape[1:]:
+        raise DataError(
+            f"the image has the shape {pixels.shape[1:]}, its labels {pair.labels} {labels.shape}"
+        )
+    classes = read_labels(pair.classes) if pair.classes else None
+    diameter = median_diameter(labels)
+    scale = 1.0
+    if how.diameter is not None and np.isfinite(diameter):
+        scale = float(np.clip(how.diameter / diameter, *SCALES))
+    shape = scaled_shape(labels.shape, scale)
+    normalised = how.normalise.fit(pixels).apply(pixels)
+    small = relabel(resize_nearest(labels, shape))
+    targets = how.method.encode(
+        small, None if classes is None else resize_nearest(classes, shape)
+    )
+    return (
+        resize_linear(normalised, shape),
+        targets,
+        small.astype(np.int32),
+        _box_centres(small),
+        np.array([diameter, scale]),
+    )
+
+
+def _box_centres(labels: NDArray[Any]) -> NDArray[np.float32]:
+    from scipy.ndimage import find_objects
+
+    boxes = [b for b in find_objects(labels.astype(np.int32)) if b is not None]
+    centres = [[(s.start + s.stop - 1) / 2 for s in box] for box in boxes]
+    return np.array(centres, np.float32).reshape(len(centres), labels.ndim)
