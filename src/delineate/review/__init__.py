@@ -1,0 +1,1 @@
+"""Review: pictures and reports from which a person judges results."""

@@ -1,0 +1,128 @@
+"""Small steps on pixels that pictures are made of: shrinking, resizing, captions, JPEG files."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.image import LazyArray
+from delineate.io.atomic import atomic_path
+
+_BAND = 16 * 2**20  # pixels read at a time
+
+
+def block_mean(
+    data: LazyArray, key: tuple[Any, ...], rows: tuple[int, int], columns: tuple[int, int],
+    factor: int,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Means over blocks of `factor` × `factor` pixels of one plane, read in bands of rows.
+
+    Parameters
+    ----------
+    data : array whose last two axes are Y and X.
+    key : index of the axes before those two.
+    rows, columns : first and one past the last pixel along Y and X.
+    factor : side of a block; pixels beyond the last whole block are left out.
+
+    Returns
+    -------
+    float32 array of about (rows / factor, columns / factor).
+    """
+    height, width = rows[1] - rows[0], columns[1] - columns[0]
+    fy, fx = min(factor, height), min(factor, width)
+    out = np.empty((height // fy, width // fx), np.float32)
+    stop = columns[0] + out.shape[1] * fx
+    step = max(1, _BAND // max(1, fy * width))
+    for first in range(0, out.shape[0], step):
+        last = min(first + step, out.shape[0])
+        band = slice(rows[0] + first * fy, rows[0] + last * fy)
+        pixels = np.asarray(data[(*key, band, slice(columns[0], stop))])
+        blocks = pixels.reshape(last - first, fy, out.shape[1], fx)
+        out[first:last] = blocks.mean(axis=(1, 3), dtype=np.float32)
+    return out
+
+
+def resize(pixels: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Resize to (height, width): by area where it shrinks, smoothly where it grows."""
+    from PIL import Image as Picture
+
+    if pixels.shape == (height, width):
+        return pixels
+    grows = pixels.shape[0] < height
+    method = Picture.Resampling.BICUBIC if grows else Picture.Resampling.BOX
+    resized = Picture.fromarray(pixels).resize((width, height), method)
+    return np.asarray(resized, dtype=np.float32)
+
+
+def annotate(
+    picture: NDArray[np.uint8],
+    caption: str,
+    bar: int,
+    bar_text: str,
+    inset: NDArray[np.uint8] | None,
+    frame: tuple[int, ...],
+) -> NDArray[np.uint8]:
+    """Write a caption (lower left), a scale bar (lower right) and an inset (upper right).
+
+    `frame` is (left, top, right, bottom) of a rectangle within the inset.
+    """
+    from PIL import Image as Picture
+    from PIL import ImageDraw, ImageFont
+
+    if not caption and not bar and inset is None:
+        return picture
+    canvas = Picture.fromarray(picture)
+    draw = ImageDraw.Draw(canvas, "RGBA")
+    text_size = max(10, min(17, round(min(canvas.size) / 40)))
+    face = files("matplotlib") / "mpl-data/fonts/ttf/DejaVuSans.ttf"  # it has µ and ×
+    font, pad = ImageFont.truetype(str(face), text_size), text_size // 2
+    width, height = canvas.size
+    shade, white = (0, 0, 0, 170), (255, 255, 255, 255)
+    line = text_size + 2 * pad
+    if caption:
+        box = draw.textlength(caption, font) + 2 * pad
+        draw.rectangle((0, height - line, box, height), fill=shade)
+        draw.text((pad, height - line / 2), caption, white, font, anchor="lm")
+    if bar:
+        box = max(bar, draw.textlength(bar_text, font)) + 2 * pad
+        thick = max(3, text_size // 4)
+        draw.rectangle((width - box, height - line - thick, width, height), fill=shade)
+        middle = width - box / 2
+        draw.text((middle, height - line / 2), bar_text, white, font, anchor="mm")
+        y = height - line - thick + pad / 2
+        draw.rectangle((middle - bar / 2, y, middle + bar / 2, y + thick), fill=white)
+    if inset is not None:
+        left = width - inset.shape[1]
+        canvas.paste(Picture.fromarray(inset), (left, 0))
+        draw.rectangle((left - 2, -2, width, inset.shape[0] + 1), outline=white, width=2)
+        x0, y0, x1, y1 = frame
+        draw.rectangle((left + x0, y0, left + x1, y1), outline=white, width=2)
+    return np.asarray(canvas)
+
+
+def jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
+    """Encode an RGB picture as JPEG."""
+    from io import BytesIO
+
+    from PIL import Image as Picture
+
+    buffer = BytesIO()
+    Picture.fromarray(picture).save(
+        buffer, "JPEG", quality=quality, optimize=True, subsampling="4:4:4"
+    )
+    return buffer.getvalue()
+
+
+def write_jpeg(path: Path, picture: NDArray[np.uint8], quality: int) -> None:
+    """Write a JPEG file under a temporary name and move it into place.
+
+    Raises
+    ------
+    WriteError : the folder or the file cannot be written.
+    """
+    with atomic_path(path) as partial:
+        partial.write_bytes(jpeg(picture, quality))
