@@ -1,0 +1,150 @@
+"""What the flow channels of a network are trained to, and how well a prediction agrees with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.errors import LabelError
+from delineate.methods.flows_components import Components, find_components, spread, thread_count
+from delineate.methods.flows_heat import Columns, Floats, Ints, compare_flows, write_flows
+
+
+def flow_targets(labels: NDArray[Any], *, threads: int | None = None) -> NDArray[np.float32]:
+    """Unit vectors from every pixel of an object toward the object's centre.
+
+    Heat is added at the centre (one per iteration) and spreads by averaging over the 3^n
+    neighbourhood within the object, 0 outside, for 2 · (sum of the sides of its box) iterations;
+    the flow is the direction of the gradient of the heat, in double precision or beyond.
+
+    - The centre is the pixel nearest to the median of the coordinates. Pixels equally near and
+      surrounding the median share the heat, so the flow of a symmetric object is symmetric.
+    - Each connected part (faces, edges and corners connect) of an object is treated as an object
+      of its own: it gets its own centre. Heat cannot leave a part, so one centre would leave the
+      others without flow.
+    - A part so winding that the heat does not reach its end in time gets twice as many iterations
+      as there are steps from the centre to its end.
+    - The flow is 0 outside objects, in objects of one pixel, and at a centre without gradient.
+
+    Parameters
+    ----------
+    labels
+        Integer array (y, x) or (z, y, x), 0 background, any positive ids (gaps, up to 2**64 - 1).
+    threads
+        Number of threads; by default numba's setting (``NUMBA_NUM_THREADS``).
+
+    Returns
+    -------
+    float32 array (ndim, *shape): components in the order of the axes, length 1 or 0.
+
+    Raises
+    ------
+    LabelError
+        The array is not two- or three-dimensional, not of integers, or has negative ids.
+
+    References
+    ----------
+    Stringer, Wang, Michaelos, Pachitariu: Cellpose. Nature Methods 18, 100-106 (2021), Methods,
+    "Creating auxiliary vector flow representation".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> flow_targets(np.ones((3, 3), int))[0]
+    array([[ 0.70710677,  1.        ,  0.70710677],
+           [ 0.        ,  0.        ,  0.        ],
+           [-0.70710677, -1.        , -0.70710677]], dtype=float32)
+    """
+    parts = find_components(labels)
+    flow = np.zeros((parts.shape.size, *parts.shape), np.float32)
+    flat = flow.reshape(parts.shape.size, -1)
+
+    def work(chunk: NDArray[np.int64]) -> None:
+        write_flows(chunk, *_runs(parts), flat)
+
+    spread(work, _cost(parts), thread_count(threads))
+    return flow
+
+
+def flow_error(
+    labels: NDArray[Any], flow: NDArray[np.floating[Any]], *, threads: int | None = None
+) -> NDArray[np.float64]:
+    """Mean squared error between the flow of each object and a predicted flow.
+
+    Parameters
+    ----------
+    labels
+        Integer array (y, x) or (z, y, x), 0 background, objects 1…N (gaps allowed).
+    flow
+        Predicted flow (ndim, *shape), in units of the unit vector.
+    threads
+        Number of threads; by default numba's setting (``NUMBA_NUM_THREADS``).
+
+    Returns
+    -------
+    float64 array (N,), for the objects 1…N: the squared length of the difference between
+    prediction and `flow_targets` of the labels, averaged over the object's pixels; nan for ids
+    that do not occur.
+
+    Raises
+    ------
+    LabelError
+        The labels are not a label image (see `flow_targets`), or the flow does not fit them.
+    """
+    labels = np.asarray(labels)
+    flow = np.ascontiguousarray(flow, dtype=np.float32)
+    if flow.shape != (labels.ndim, *labels.shape):
+        raise LabelError(
+            f"a flow of shape {flow.shape} does not fit a label image of shape {labels.shape}; "
+            f"expected shape {(labels.ndim, *labels.shape)}, one component for each axis"
+        )
+    parts = find_components(labels)
+    objects = int(parts.labels.max(initial=0))
+    if objects > max(labels.size, 2**20):
+        raise LabelError(
+            f"a label image of {labels.size} pixels has ids up to {objects}; expected 1…N: "
+            "relabel it first"
+        )
+    flat = flow.reshape(labels.ndim, -1)
+    errors = np.zeros(parts.labels.size, np.float64)
+    pixels = np.zeros(parts.labels.size, np.float64)
+
+    def work(chunk: NDArray[np.int64]) -> None:
+        compare_flows(chunk, *_runs(parts), flat, errors, pixels)
+
+    spread(work, _cost(parts), thread_count(threads))
+    total = np.bincount(parts.labels, weights=errors, minlength=objects + 1)[1:]
+    count = np.bincount(parts.labels, weights=pixels, minlength=objects + 1)[1:]
+    return np.divide(total, count, out=np.full(objects, np.nan), where=count > 0)
+
+
+def remove_bad_flows(
+    labels: NDArray[Any],
+    flow: NDArray[np.floating[Any]],
+    threshold: float = 0.4,
+    *,
+    threads: int | None = None,
+) -> NDArray[Any]:
+    """Give a copy of the labels without the objects whose `flow_error` exceeds the threshold.
+
+    Ids are kept as they are. Parameters, errors and units are those of `flow_error`.
+    """
+    labels = np.asarray(labels)
+    error = flow_error(labels, flow, threads=threads)
+    keep = np.concatenate([[False], ~(error > threshold)])
+    return np.where(keep[labels], labels, labels.dtype.type(0))
+
+
+def _runs(parts: Components) -> tuple[Ints, Ints, Ints, Ints, Columns, Columns, Ints]:
+    """What the kernels need of the components."""
+    return (
+        parts.shape, parts.low, parts.high, parts.rows, parts.starts, parts.stops, parts.first,
+    )  # fmt: skip
+
+
+def _cost(parts: Components) -> Floats:
+    """Expected work of each part: pixels of its box times iterations."""
+    sides = (parts.high - parts.low).astype(np.float64)
+    return np.prod(sides + 2, axis=1) * sides.sum(axis=1)
