@@ -1,0 +1,180 @@
+"""From what a file holds to an `Image`: which axis is which, by metadata, by rule or by the user.
+
+The rules, in this order; the log (``logging.getLogger("delineate")``) says which one decided:
+
+1. The axes that the user names decide (letters T C Z Y X and S for the samples of a colour picture).
+2. The axes that the file names decide; of unknown ones (and of T, C, Z) those of length 1 are
+   dropped, λ (E) is taken for C where there is no other channel axis.
+3. Two axes without names are Y and X.
+4. Anything else is an `AxesError` that asks for ``--axes``.
+
+The samples of a colour picture become the channels red, green and blue; its alpha is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from delineate.errors import AxesError, ReadError
+from delineate.image import AXES, Image, LazyArray
+from delineate.io.lazy import View
+
+log = logging.getLogger("delineate")
+
+EAGER_BYTES = 16 * 2**20
+"""Images up to this size are read at once; larger ones where they are indexed."""
+
+
+class Raw(NamedTuple):
+    """What a reader of one format finds in a file.
+
+    `axes` has one letter an axis: T C Z Y X, S for the samples of a pixel, any other letter for
+    an axis of which the file does not say what it is. `rgb` says that the samples are colours,
+    `alpha` that the last of them is the opacity.
+    """
+
+    data: LazyArray
+    axes: str
+    pixel_size: Mapping[str, float] = {}
+    unit: str = "µm"
+    channels: tuple[str, ...] = ()
+    rgb: bool = False
+    alpha: bool = False
+
+
+def to_image(raw: Raw, path: Path, axes: str | None) -> Image:
+    """`Image` with the axes of `raw`, or with those that the user names.
+
+    Raises
+    ------
+    AxesError : the axes are not known, not usable, or those named do not fit.
+    ReadError : the pixels are no numbers that an image can have.
+    """
+    _check_type(np.dtype(raw.data.dtype), path)
+    shape = tuple(int(size) for size in raw.data.shape)
+    names = _known(raw, shape, path) if axes is None else _named(raw, shape, axes, path)
+    channels, rgb, alpha = raw.channels, raw.rgb, raw.alpha
+    keep: dict[int, int] = {}
+    if "S" in names:
+        if "C" in names:
+            raise AxesError(
+                f"{path}: has both channels and colour samples (axes {names}, shape {shape}); "
+                "save the channels as separate images"
+            )
+        s = names.index("S")
+        if axes is not None and "S" not in raw.axes:
+            rgb, alpha = shape[s] in (3, 4), shape[s] in (2, 4)
+        samples = shape[s] - alpha
+        if alpha:
+            log.info("%s: alpha channel dropped", path.name)
+            keep[s] = samples
+        if rgb and samples == 3:
+            channels = ("red", "green", "blue")
+            log.info("%s: a colour picture, its channels are red, green and blue", path.name)
+        names = names.replace("S", "C" if samples > 1 else "-")
+    if "Y" not in names or "X" not in names:
+        raise AxesError(
+            f"{path}: axes {names.replace('-', '')!r} lack Y or X (shape {shape}); {_advice(shape)}"
+        )
+    final = "".join(name for name in AXES if name in names)
+    fixed = {i: 0 for i, name in enumerate(names) if name == "-"}
+    data: Any = View(raw.data, [names.index(name) for name in final], fixed, keep)
+    if isinstance(raw.data, np.ndarray) or data.nbytes <= EAGER_BYTES:
+        data = np.ascontiguousarray(data[...])
+    n_channels = data.shape[final.index("C")] if "C" in final else 1
+    if len(channels) != n_channels:
+        channels = ()
+    sizes = {a: raw.pixel_size[a] for a in "ZYX" if a in raw.pixel_size and a in final}
+    return Image(data, final, sizes, raw.unit, channels, path)
+
+
+def _check_type(dtype: np.dtype[np.generic], path: Path) -> None:
+    if dtype.kind not in "buif" or dtype.itemsize > 8:
+        raise ReadError(
+            f"{path}: its pixels are of type {dtype}, expected integers or floating-point numbers; "
+            "save one real number a pixel (for complex pixels e.g. the magnitude)"
+        )
+
+
+def _named(raw: Raw, shape: tuple[int, ...], axes: str, path: Path) -> str:
+    """Letter of each axis of the file, ``-`` where it is dropped, as the user names them."""
+    wanted = axes.strip().upper()
+    if not wanted or set(wanted) - set(AXES + "S") or len(set(wanted)) != len(wanted):
+        raise AxesError(
+            f"axes {axes!r} are not usable: expected different letters of TCZYX (and S for the "
+            "samples of a colour picture), e.g. ZYX"
+        )
+    long = [i for i, size in enumerate(shape) if size != 1]
+    colour = raw.axes.find("S") if raw.rgb or raw.alpha else -1
+    fits = {
+        "all": list(range(len(shape))),
+        "without colour": [i for i in range(len(shape)) if i != colour],
+        "without length 1": long,
+        "without both": [i for i in long if i != colour],
+    }
+    for places in fits.values():
+        if len(places) == len(wanted):
+            break
+    else:
+        raise AxesError(
+            f"{path}: axes {wanted!r} name {len(wanted)} axes, the file has {len(shape)} "
+            f"(shape {shape}); {_advice(shape)}"
+        )
+    letters = ["-"] * len(shape)
+    for place, letter in zip(places, wanted, strict=True):
+        letters[place] = letter
+    if colour >= 0 and letters[colour] == "-":
+        letters[colour] = "S"
+    names = "".join(letters)
+    log.info("%s: axes %s as asked for (the file says %s)", path.name, wanted, raw.axes)
+    return _without_singletons(names, shape)
+
+
+def _known(raw: Raw, shape: tuple[int, ...], path: Path) -> str:
+    """Letter of each axis of the file, ``-`` where it is dropped, as the file or a rule has it."""
+    if len(shape) < 2:
+        raise ReadError(f"{path}: is no picture: it has {len(shape)} axes (shape {shape})")
+    names = _without_singletons(raw.axes, shape)
+    if "E" in names and "C" not in names:
+        names = names.replace("E", "C")
+        log.info("%s: the axis λ is taken for the channels", path.name)
+    unknown = [i for i, name in enumerate(names) if name not in AXES + "S-"]
+    places = [i for i, name in enumerate(names) if name not in "S-"]
+    if unknown and len(places) < 2:
+        # A picture one pixel high or wide, its axes unnamed: the last two axes are Y and X.
+        places = [i for i in range(len(shape)) if names[i] != "S"][-2:]
+    if unknown and len(places) == 2:
+        letters = list(names)
+        for place, letter in zip(places, "YX", strict=True):
+            letters[place] = letter
+        log.info("%s: axes YX, as a picture of two axes without names", path.name)
+        return "".join(letters)
+    if unknown or len(set(names.replace("-", ""))) != len(names.replace("-", "")):
+        raise AxesError(
+            f"{path}: the file does not say what its axes are (shape {shape}); {_advice(shape)}"
+        )
+    log.info("%s: axes %s from the file", path.name, names.replace("-", ""))
+    return names
+
+
+def _without_singletons(names: str, shape: tuple[int, ...]) -> str:
+    return "".join(
+        "-" if size == 1 and name not in "YX" else name
+        for name, size in zip(names, shape, strict=True)
+    )
+
+
+def _advice(shape: tuple[int, ...]) -> str:
+    long = sum(size != 1 for size in shape)
+    if long == 3:
+        return "say what they are with --axes ZYX (a volume), TYX (a movie) or CYX (channels)"
+    if long == 4:
+        return "say what they are, e.g. with --axes ZCYX, CZYX, TCYX or TZYX"
+    if long <= 2:
+        return "say what they are with --axes YX"
+    return "say what they are with --axes, one letter of TCZYX for each axis"

@@ -1,0 +1,166 @@
+"""`read` and `read_labels`: one door for every format."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.errors import AxesError, DelineateError, LabelError, ReadError
+from delineate.image import Image
+from delineate.io.axes import Raw, to_image
+from delineate.io.formats import FORMATS, is_zarr, kind_of
+
+log = logging.getLogger("delineate")
+
+
+def read(path: str | Path, *, axes: str | None = None, scene: int | str | None = None) -> Image:
+    """Image in a file, whatever its format; large files are read where `Image.data` is indexed.
+
+    Axes come from the file, or from `axes`, in the file's order; they are never guessed from
+    sizes (`delineate.io.axes` states the rules). Axes T, C, Z of length 1 are dropped. A colour
+    picture has the channels red, green and blue.
+
+    Parameters
+    ----------
+    path : TIFF (ImageJ, OME), PNG, JPEG, NPY, OME-Zarr 0.4 or 0.5; CZI, ND2, LIF with the extra
+        ``delineate[formats]``.
+    axes : letters of TCZYX, one for each axis in the file's order (S for colour samples), where
+        the file does not say or is wrong, e.g. ``"ZYX"``.
+    scene : number (from 0) or name of the image to read in a file that holds several.
+
+    Raises
+    ------
+    ReadError : missing, unreadable, truncated, of an unknown format, or not of real numbers.
+    AxesError : the axes are unknown or those named do not fit.
+    """
+    path = Path(path)
+    kind = kind_of(path)
+    if not path.exists():
+        raise ReadError(f"{path}: no such file")
+    if path.is_dir() and kind != "zarr":
+        raise ReadError(f"{path}: is a folder; name an image in it")
+    if path.is_file() and path.stat().st_size == 0:
+        raise ReadError(f"{path}: is empty (0 bytes); copy or save it anew")
+    try:
+        return to_image(_raw(kind, path, scene), path, axes)
+    except DelineateError:
+        raise
+    except PermissionError as error:
+        raise ReadError(f"{path}: may not be read; ask for the right to read it") from error
+    except OSError as error:
+        raise ReadError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _raw(kind: str, path: Path, scene: int | str | None) -> Raw:
+    if kind == "tiff":
+        from delineate.io.tiff import read_tiff
+
+        return read_tiff(path, scene)
+    if kind == "zarr":
+        from delineate.io.ome_zarr import read_zarr
+
+        return read_zarr(path, scene)
+    if kind in ("czi", "nd2", "lif"):
+        from delineate.io import microscopes
+
+        return microscopes.read_microscope(kind, path, scene)
+    from delineate.io import pictures
+
+    readers = {"png": pictures.read_png, "jpeg": pictures.read_jpeg, "npy": pictures.read_npy}
+    if scene not in (None, 0, "0"):
+        raise ReadError(f"{path}: has one image only, not a scene {scene!r}")
+    return readers[kind](path)
+
+
+def read_labels(path: str | Path, axes: str | None = None) -> NDArray[Any]:
+    """Label image in a file: integers over the spatial axes, the ids exactly as they are.
+
+    Parameters
+    ----------
+    path : a file that `read` reads.
+    axes : as for `read`.
+
+    Returns
+    -------
+    labels : ([Z,] Y, X) in the integer type of the file; whole floating-point numbers become
+        integers, truth values uint8.
+
+    Raises
+    ------
+    ReadError, AxesError : as for `read`.
+    LabelError : a colour picture, several channels or times, negative ids or fractions.
+    """
+    path = Path(path)
+    image = read(path, axes=axes)
+    if image.is_rgb:
+        raise LabelError(
+            f"{path}: is a colour picture, not a label image; save one integer a pixel "
+            "(0 background, 1, 2, 3 … the objects)"
+        )
+    if image.axes != image.spatial_axes:
+        raise LabelError(
+            f"{path}: has the axes {image.axes} (shape {image.shape}), a label image has "
+            "ZYX or YX; save each channel or time in a file of its own"
+        )
+    return as_labels(image.numpy(), str(path))
+
+
+def as_labels(pixels: NDArray[Any], name: str) -> NDArray[Any]:
+    """`pixels` as integers, after checking that they are ids.
+
+    Raises
+    ------
+    LabelError : negative ids, fractions, NaN or infinite values.
+    """
+    if pixels.dtype == bool:
+        return pixels.astype(np.uint8)
+    if pixels.dtype.kind == "f":
+        if not np.isfinite(pixels).all() or not np.array_equal(pixels, np.floor(pixels)):
+            raise LabelError(
+                f"{name}: holds numbers that are not whole, a label image has integers; "
+                "is it a probability map or the image itself?"
+            )
+        if pixels.size and pixels.max() >= 2.0**64:
+            raise LabelError(f"{name}: holds the id {pixels.max():g}, which no integer can hold")
+        if pixels.size and pixels.min() < 0:
+            raise LabelError(f"{name}: has negative ids ({pixels.min():g}); ids are 0, 1, 2 …")
+        big = bool(pixels.size) and float(pixels.max()) >= 2.0**63
+        return pixels.astype(np.uint64 if big else np.int64)
+    if pixels.dtype.kind == "i" and pixels.size and pixels.min() < 0:
+        raise LabelError(
+            f"{name}: has negative ids (down to {pixels.min()}); ids are 0 (background), 1, 2 …"
+        )
+    return pixels
+
+
+def scenes(path: str | Path) -> list[str]:
+    """Names of the images that a file holds, in the order of their numbers; one for most files.
+
+    Raises
+    ------
+    ReadError : the file cannot be read.
+    """
+    path = Path(path)
+    kind = kind_of(path)
+    if not path.exists():
+        raise ReadError(f"{path}: no such file")
+    if kind == "tiff":
+        from delineate.io.tiff import tiff_scenes
+
+        return tiff_scenes(path)
+    if kind == "zarr":
+        from delineate.io.ome_zarr import zarr_scenes
+
+        return zarr_scenes(path)
+    if kind in ("czi", "nd2", "lif"):
+        from delineate.io.microscopes import microscope_scenes
+
+        return microscope_scenes(kind, path)
+    return [path.stem]
+
+
+__all__ = ["FORMATS", "AxesError", "as_labels", "is_zarr", "read", "read_labels", "scenes"]

@@ -1,0 +1,144 @@
+"""TIFF: plain, BigTIFF, ImageJ hyperstacks, OME-TIFF and LSM; large files are read by region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.errors import ReadError
+from delineate.io.axes import Raw
+from delineate.io.lazy import Mapped
+from delineate.io.scenes import pick_scene
+from delineate.io.tiff_metadata import metadata
+from delineate.io.tiff_pixels import TiffPixels
+
+_ALPHA = (1, 2)
+"""Values of the tag ExtraSamples that mean opacity."""
+
+
+def read_tiff(path: Path, scene: int | str | None = None) -> Raw:
+    """Pixels of one series of a TIFF, at full resolution.
+
+    Parameters
+    ----------
+    path : the file.
+    scene : number (from 0) or name of the series; the first where None.
+
+    Raises
+    ------
+    ReadError : not a TIFF, truncated, or stored in a way that cannot be decoded.
+    """
+    with _opened(path) as file:
+        number = pick_scene(path, _names(file), scene)
+        series = file.series[number]
+        page = series.keyframe
+        _check_complete(path, series)
+        known = metadata(file, series)
+        axes, shape = str(series.axes), tuple(series.shape)
+        photometric = int(page.photometric)
+        data: Any
+        if photometric == 3:
+            data = _expanded_palette(series, page)
+            axes += "S" if data.ndim > len(axes) else ""
+        elif series.dataoffset is not None:
+            stored = np.dtype(series.dtype).newbyteorder(file.byteorder)
+            data = Mapped(path, int(series.dataoffset), shape, stored)
+        else:
+            data = TiffPixels(path, number, series)
+            if not data.regular:
+                data = series.asarray()
+        extra = tuple(int(kind) for kind in page.extrasamples)
+        rgb = photometric in (2, 3, 6) and "S" in axes
+    return Raw(
+        data,
+        axes,
+        known.pixel_size,
+        known.unit,
+        known.channels,
+        rgb=rgb,
+        alpha="S" in axes and len(extra) == 1 and (extra[0] in _ALPHA or rgb),
+    )
+
+
+def tiff_scenes(path: Path) -> list[str]:
+    """Names of the series of a TIFF.
+
+    Raises
+    ------
+    ReadError : the file is not a TIFF or truncated.
+    """
+    with _opened(path) as file:
+        return _names(file)
+
+
+def _names(file: Any) -> list[str]:
+    names = [str(series.name or "") for series in file.series]
+    return [name or f"series {i}" for i, name in enumerate(names)]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open TIFF; whatever the library says about a bad one becomes a `ReadError`."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            if not file.series:
+                raise ReadError(f"{path}: is a TIFF without any image; save it anew")
+            yield file
+    except (ReadError, MemoryError):
+        raise
+    except tifffile.TiffFileError as error:
+        raise ReadError(f"{path}: {_reason(path, str(error))}") from error
+    except Exception as error:
+        raise ReadError(
+            f"{path}: cannot be read as TIFF ({type(error).__name__}: {error}); "
+            "it is damaged or of a rare kind: open and save it anew, e.g. with ImageJ"
+        ) from error
+
+
+def _reason(path: Path, found: str) -> str:
+    with path.open("rb") as handle:
+        head = handle.read(64)
+    if head[:2] not in (b"II", b"MM"):
+        kind = "text" if head and all(32 <= b < 127 or b in b"\t\r\n" for b in head) else "no TIFF"
+        return f"is named as a TIFF but its content is {kind}; give it its right suffix"
+    return f"is a truncated or damaged TIFF ({found}); copy or save it anew"
+
+
+def _check_complete(path: Path, series: Any) -> None:
+    """Raise where the pixels of the first or last page would lie beyond the end of the file."""
+    size = path.stat().st_size
+    if series.dataoffset is not None:
+        end = series.dataoffset + int(np.prod(series.shape, dtype=np.int64)) * series.dtype.itemsize
+    else:
+        pages = [page for page in (series.pages[0], series.pages[-1]) if page is not None]
+        pages = [page for page in pages if page.parent.filehandle.path == str(path.absolute())]
+        end = max(
+            (
+                offset + count
+                for page in pages
+                for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+            ),
+            default=0,
+        )
+    if end > size:
+        raise ReadError(
+            f"{path}: is truncated: its pixels need {end:,} bytes, it has {size:,}; copy it anew"
+        )
+
+
+def _expanded_palette(series: Any, page: Any) -> NDArray[Any]:
+    """Pixels of a palette image looked up: grey where the palette is grey, else RGB."""
+    indices = series.asarray()
+    palette = np.asarray(page.colormap)  # (3, 2**bits) uint16
+    if np.all(palette % 257 == 0):
+        palette = (palette // 257).astype(np.uint8)
+    if np.array_equal(palette[0], palette[1]) and np.array_equal(palette[0], palette[2]):
+        return np.asarray(palette[0][indices])
+    return np.moveaxis(palette[:, indices], 0, -1)

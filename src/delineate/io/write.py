@@ -1,0 +1,215 @@
+"""Writing label images and images, as TIFF or OME-Zarr by the suffix of the file."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.errors import AxesError, LabelError, WriteError
+from delineate.image import Image
+from delineate.io.atomic import atomic_path
+from delineate.io.read import as_labels
+
+log = logging.getLogger("delineate")
+
+_TIFF = (".tif", ".tiff", ".btf", ".tf8")
+
+
+def write_labels(
+    path: str | Path,
+    labels: NDArray[Any],
+    like: Image | None = None,
+    axes: str | None = None,
+) -> None:
+    """Write a label image in the smallest unsigned type that holds its ids, compressed.
+
+    ``.tif`` up to 65,535 is a TIFF that ImageJ opens with its scale; larger ids make an OME-TIFF
+    (up to 2³² - 1) or a plain TIFF of 64 bits. ``.zarr`` is an OME-Zarr 0.5 image-label; a path
+    ``IMAGE.zarr/labels/NAME`` adds it to that image.
+
+    Parameters
+    ----------
+    path : file to write.
+    labels : ([Z,] Y, X) integers from 0.
+    like : image that the labels belong to; gives the axes, pixel size and unit.
+    axes : axes of `labels` where there is no such image or it has others; YX or ZYX by the
+        number of axes where neither says (three axes of a label image are a volume).
+
+    Raises
+    ------
+    LabelError : not integers from 0.
+    AxesError : axes that do not fit.
+    WriteError : an unknown suffix, or the file cannot be written.
+    """
+    path = Path(path)
+    image = _labels_image(path, labels, like, axes)
+    if _inside_zarr(path):
+        from delineate.io.ome_zarr_write import write_zarr_labels
+
+        write_zarr_labels(path, image)
+        return
+    kind = _kind(path)
+    with atomic_path(path) as temporary:
+        if kind == "zarr":
+            from delineate.io.ome_zarr_write import write_zarr
+
+            write_zarr(temporary, image, is_labels=True)
+        else:
+            _write_labels_tiff(temporary, image)
+
+
+def write_image(path: str | Path, image: Image) -> None:
+    """Write an image with its axes, pixel size and channel names, as OME-TIFF or OME-Zarr 0.5.
+
+    Parameters
+    ----------
+    path : file to write, ``.tif`` (always with OME metadata) or ``.zarr``.
+    image : the image; RGB is kept as a colour picture in TIFF.
+
+    Raises
+    ------
+    WriteError : an unknown suffix, a type that the format does not know, or no room.
+    """
+    path = Path(path)
+    kind = _kind(path)
+    with atomic_path(path) as temporary:
+        if kind == "zarr":
+            from delineate.io.ome_zarr_write import write_zarr
+
+            write_zarr(temporary, image, is_labels=False)
+        else:
+            _write_ome_tiff(temporary, image)
+
+
+def _kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix in _TIFF:
+        return "tiff"
+    if suffix == ".zarr":
+        return "zarr"
+    raise WriteError(f"{path}: cannot be written by its suffix {suffix!r}; use .tif or .ome.zarr")
+
+
+def _inside_zarr(path: Path) -> bool:
+    return path.parent.name == "labels" and path.parent.parent.suffix.lower() == ".zarr"
+
+
+def _labels_image(path: Path, labels: NDArray[Any], like: Image | None, axes: str | None) -> Image:
+    """Labels in the smallest type, with their axes and pixel size."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "bui":
+        raise LabelError(f"{path}: labels must be integers, found {labels.dtype}")
+    labels = as_labels(labels, str(path))
+    if axes is None:
+        axes = like.spatial_axes if like is not None else "ZYX"[3 - labels.ndim :]
+    if len(axes) != labels.ndim or axes not in ("YX", "ZYX"):
+        raise AxesError(
+            f"{path}: labels of shape {labels.shape} do not have the axes {axes!r}; "
+            "a label image has YX or ZYX"
+        )
+    highest = int(labels.max()) if labels.size else 0
+    dtype = next(
+        t for t in (np.uint8, np.uint16, np.uint32, np.uint64) if highest <= np.iinfo(t).max
+    )
+    sizes = {a: s for a, s in like.pixel_size.items() if a in axes} if like is not None else {}
+    unit = like.unit if like is not None else "µm"
+    return Image(np.ascontiguousarray(labels, dtype=dtype), axes, sizes, unit)
+
+
+def _write_labels_tiff(path: Path, image: Image) -> None:
+    if image.dtype.itemsize <= 2:
+        _write_imagej(path, image)
+    elif image.dtype.itemsize == 4:
+        _write_ome_tiff(path, image)
+    else:
+        log.warning(
+            "%s: ids above 2³² - 1 make a TIFF of 64 bits, which few programs read; "
+            "relabel to 1…N or write .ome.zarr",
+            path.name,
+        )
+        _write_plain(path, image)
+
+
+def _write_imagej(path: Path, image: Image) -> None:
+    """TIFF that ImageJ opens: deflate without predictor, since it undoes that for LZW only."""
+    import tifffile
+
+    metadata: dict[str, Any] = {"axes": image.axes}
+    resolution = None
+    if image.pixel_size:
+        metadata["unit"] = (
+            "um" if image.unit == "µm" else image.unit.encode("ascii", "replace").decode()
+        )
+        if "Z" in image.pixel_size:
+            metadata["spacing"] = image.pixel_size["Z"]
+        if "X" in image.pixel_size and "Y" in image.pixel_size:
+            resolution = (1 / image.pixel_size["X"], 1 / image.pixel_size["Y"])
+    tifffile.imwrite(
+        path,
+        image.numpy(),
+        imagej=True,
+        metadata=metadata,
+        resolution=resolution,
+        compression="zlib",
+        photometric="minisblack",
+    )
+
+
+def _write_plain(path: Path, image: Image) -> None:
+    """TIFF with the axes and the pixel size in the description, for types that OME lacks."""
+    import tifffile
+
+    sizes = {f"PhysicalSize{a}": s for a, s in image.pixel_size.items()}
+    tifffile.imwrite(
+        path,
+        image.numpy(),
+        metadata={"axes": image.axes, **sizes, "PhysicalSizeUnit": image.unit},
+        compression="zlib",
+        photometric="minisblack",
+        bigtiff=_is_big(image),
+    )
+
+
+def _write_ome_tiff(path: Path, image: Image) -> None:
+    import tifffile
+
+    if image.dtype.kind in "bui" and image.dtype.itemsize == 8:
+        raise WriteError(
+            f"{path.name}: OME-TIFF holds integers of up to 32 bits, not {image.dtype}; "
+            "write .ome.zarr"
+        )
+    pixels = image.numpy()
+    if pixels.dtype == np.float16:
+        pixels = pixels.astype(np.float32)
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8)
+    metadata: dict[str, Any] = {"axes": image.axes}
+    for axis, size in image.pixel_size.items():
+        metadata[f"PhysicalSize{axis}"] = size
+        metadata[f"PhysicalSize{axis}Unit"] = image.unit
+    colours = image.is_rgb and pixels.dtype.kind == "u"
+    if colours:
+        pixels = np.moveaxis(pixels, image.axes.index("C"), -1)
+        metadata["axes"] = image.axes.replace("C", "") + "S"
+    elif image.channels:
+        metadata["Channel"] = {"Name": list(image.channels)}
+    tifffile.imwrite(
+        path,
+        pixels,
+        ome=True,
+        metadata=metadata,
+        compression="zlib",
+        predictor=pixels.dtype.itemsize <= 4,
+        photometric="rgb" if colours else "minisblack",
+        tile=(512, 512) if min(image.spatial_shape[-2:]) > 1024 else None,
+        bigtiff=_is_big(image),
+    )
+
+
+def _is_big(image: Image) -> bool:
+    """Whether a file of four gigabytes might not hold the pixels, were they incompressible."""
+    return int(np.prod(image.shape, dtype=np.int64)) * image.dtype.itemsize > 2**32 - 2**25
