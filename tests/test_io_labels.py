@@ -1,7 +1,5 @@
 """Label images: what is written comes back, in the smallest type, with its scale."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tifffile

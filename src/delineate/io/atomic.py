@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -58,7 +57,7 @@ def _move(temporary: Path, path: Path) -> None:
             raise
         shutil.rmtree(old, ignore_errors=True)
     else:
-        os.replace(temporary, path)
+        temporary.replace(path)
 
 
 def _remove(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 The rules, in this order; the log (``logging.getLogger("delineate")``) says which one decided:
 
-1. The axes that the user names decide (letters T C Z Y X and S for the samples of a colour picture).
+1. The axes that the user names decide (letters T C Z Y X, and S for the samples of a colour
+   picture).
 2. The axes that the file names decide; of unknown ones (and of T, C, Z) those of length 1 are
    dropped, λ (E) is taken for C where there is no other channel axis.
 3. Two axes without names are Y and X.
@@ -121,6 +122,10 @@ def _named(raw: Raw, shape: tuple[int, ...], axes: str, path: Path) -> str:
         if len(places) == len(wanted):
             break
     else:
+        known = _without_singletons(raw.axes, shape)
+        if _is_part(known.replace("-", "").replace("S", ""), wanted):
+            log.info("%s: axes %s, the others of %s have length 1", path.name, known, wanted)
+            return known
         raise AxesError(
             f"{path}: axes {wanted!r} name {len(wanted)} axes, the file has {len(shape)} "
             f"(shape {shape}); {_advice(shape)}"
@@ -167,6 +172,11 @@ def _without_singletons(names: str, shape: tuple[int, ...]) -> str:
         "-" if size == 1 and name not in "YX" else name
         for name, size in zip(names, shape, strict=True)
     )
+
+
+def _is_part(letters: str, wanted: str) -> bool:
+    """Whether `wanted` has all `letters` in the same order."""
+    return "".join(letter for letter in wanted if letter in letters) == letters
 
 
 def _advice(shape: tuple[int, ...]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -45,7 +44,7 @@ def find_images(spec: str | Path, *, suffixes: Collection[str] = tuple(FORMATS))
     ------
     ReadError : no such file or folder, nothing in it, or a file that cannot be read.
     """
-    text = os.path.expanduser(str(spec))
+    text = str(Path(spec).expanduser())
     path = Path(text)
     wanted = {suffix.lower() for suffix in suffixes}
     if is_zarr(path) or path.is_file():
@@ -105,7 +104,7 @@ def _in_folder(folder: Path, wanted: set[str], seen: set[Path]) -> Iterator[Path
 
 
 def _by_pattern(pattern: str, wanted: set[str]) -> list[Path]:
-    matches = (Path(match) for match in glob.glob(pattern, recursive=True))
+    matches = (Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path.glob wants a root)
     found = [
         path
         for path in matches

@@ -1,4 +1,4 @@
-"""PNG, JPEG and NPY: small formats, of which all pixels are decoded at once (NPY: where indexed)."""
+"""PNG, JPEG and NPY: small formats, decoded at once (NPY where it is indexed)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from delineate.io.lazy import Mapped
 
 
 def read_png(path: Path) -> Raw:
-    """Pixels of a PNG at their own depth: 16 bits stay 16, 1 bit is boolean, palettes are looked up.
+    """Pixels of a PNG: 16 bits stay 16, 1 bit is boolean, palettes are looked up.
 
     Raises
     ------

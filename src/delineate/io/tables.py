@@ -100,7 +100,7 @@ def _column(cells: list[str]) -> NDArray[Any]:
     if len(filled) == len(cells) and all(cell.lstrip("-").isdecimal() for cell in cells):
         numbers = [int(cell) for cell in cells]
         low, high = min(numbers), max(numbers)
-        if -(2**63) <= low and high < 2**63:
+        if low >= -(2**63) and high < 2**63:
             return np.array(numbers, dtype=np.int64)
         if low >= 0 and high < 2**64:
             return np.array(numbers, dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""Compressed pixels of a TIFF, of which only the strips or tiles that an index touches are decoded."""
+"""Compressed pixels of a TIFF: only the strips or tiles that an index touches are decoded."""
 
 from __future__ import annotations
 
