@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 from typing import Any
 
 import numpy as np
@@ -182,3 +184,10 @@ def test_what_is_not_a_label_image_is_refused(function: Any) -> None:
 )
 def test_smallest_type(n: int, name: str) -> None:
     assert smallest_dtype(n) == np.dtype(name)
+
+
+@pytest.mark.parametrize("name", ["relabel", "fill_holes", "outlines"])
+def test_the_examples_of_the_docstrings_hold(name: str) -> None:
+    tried = doctest.testmod(importlib.import_module(f"delineate.labels.{name}"))
+    assert tried.attempted > 0
+    assert tried.failed == 0
