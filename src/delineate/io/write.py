@@ -121,7 +121,7 @@ def _labels_image(path: Path, labels: NDArray[Any], like: Image | None, axes: st
 
 
 def _write_labels_tiff(path: Path, image: Image) -> None:
-    if image.dtype.itemsize <= 2:
+    if image.dtype.itemsize <= 2 and not _is_big(image):
         _write_imagej(path, image)
     elif image.dtype.itemsize == 4:
         _write_ome_tiff(path, image)
@@ -138,7 +138,10 @@ def _write_imagej(path: Path, image: Image) -> None:
     """TIFF that ImageJ opens: deflate without predictor, since it undoes that for LZW only."""
     import tifffile
 
-    metadata: dict[str, Any] = {"axes": image.axes}
+    # All six axes are written out: left to itself, tifffile takes a width of 1 for samples.
+    metadata: dict[str, Any] = {"axes": "TZCYXS"}
+    depth = image.sizes.get("Z", 1)
+    pixels = image.numpy().reshape(1, depth, 1, *image.spatial_shape[-2:], 1)
     resolution = None
     if image.pixel_size:
         metadata["unit"] = (
@@ -150,7 +153,7 @@ def _write_imagej(path: Path, image: Image) -> None:
             resolution = (1 / image.pixel_size["X"], 1 / image.pixel_size["Y"])
     tifffile.imwrite(
         path,
-        image.numpy(),
+        pixels,
         imagej=True,
         metadata=metadata,
         resolution=resolution,
