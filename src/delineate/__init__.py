@@ -13,7 +13,7 @@ _PUBLIC = {
     "load": "delineate.model",
     "Model": "delineate.model",
     "Recipe": "delineate.recipe",
-    "train": "delineate.training_run",
+    "train": "delineate.runs.train",
     "DelineateError": "delineate.errors",
 }
 

@@ -1,0 +1,1 @@
+"""From images to maps and predictions: tiles, members, scale."""

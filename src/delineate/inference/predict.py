@@ -1,0 +1,183 @@
+"""One image through a model: channels, scale, maps, decoding, at the image's own resolution."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.data.channels import network_channels
+from delineate.data.normalise import Intensity, Normalise
+from delineate.data.resize import resize_linear, scaled_shape
+from delineate.errors import AxesError, ImageError
+from delineate.image import Image
+from delineate.inference.runner import Progress, Runner
+from delineate.inference.scale import ScaleModel, estimate_diameter
+from delineate.methods.base import Maps
+
+if TYPE_CHECKING:
+    from delineate.labels import Table
+
+log = logging.getLogger("delineate")
+
+STITCH = 0.25
+"""IoU above which objects of neighbouring planes are one, where a 2D model meets a volume."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Result for one image.
+
+    Parameters
+    ----------
+    labels : label image with the axes `axes`, ids 1…N.
+    axes : axes of `labels`: those of the image without C.
+    objects : one row an object: its id and what the method says of it.
+    image : what was predicted.
+    diameter : diameter in pixels that the image was scaled by; None: it was not scaled.
+    maps : maps at the image's resolution (map channels, axes), where they were asked for.
+    """
+
+    labels: NDArray[np.uint32]
+    axes: str
+    objects: Table
+    image: Image
+    diameter: float | None
+    maps: Maps | None
+
+    def measure(self) -> Table:
+        """Measurements of every object: shape, and intensity of each channel."""
+        from delineate.runs.tables import object_table
+
+        return object_table(self)
+
+
+def parse_diameter(diameter: float | str | None, image: Image) -> float | None:
+    """Diameter in pixels; text may have a unit, such as ``"8 um"``, for images with a pixel size.
+
+    Raises
+    ------
+    ImageError : not a diameter, or the image does not know its pixel size.
+    """
+    if diameter is None:
+        return None
+    match = re.fullmatch(r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(px|um|µm|μm|nm|mm)?\s*", str(diameter))
+    try:
+        value = float(match.group(1)) if match else -1.0
+    except ValueError:
+        value = -1.0
+    if match is None or not 0 < value < float("inf"):
+        raise ImageError(f"diameter {diameter!r}: expected pixels such as 30, or 8um")
+    unit = match.group(2)
+    if unit in (None, "px"):
+        return value
+    size = image.pixel_size.get("X")
+    if not size or image.unit != "µm":
+        raise ImageError(
+            f"{image.source or 'the image'} does not say how large its pixels are: give the "
+            "diameter in pixels"
+        )
+    return value * {"um": 1.0, "µm": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}[unit] / size
+
+
+def predict(
+    image: Image,
+    runner: Runner,
+    *,
+    normalise: Normalise,
+    in_channels: int,
+    common: float | None,
+    scale_model: ScaleModel | None,
+    diameter: float | str | None = None,
+    channels: Sequence[int] | None = None,
+    keep_maps: bool = False,
+    progress: Progress | None = None,
+) -> Prediction:
+    """Run a model over an image; time points, and planes where a 2D model meets Z, one by one.
+
+    Intensities are normalised, and the diameter is found, once for each time point.
+
+    Raises
+    ------
+    AxesError, ImageError : the image does not suit the model.
+    """
+    from delineate.io import check_pixels
+    from delineate.labels import stitch
+
+    known = parse_diameter(diameter, image)
+    if runner.ndim == 3 and "Z" not in image.axes:
+        raise AxesError(f"{image.source or 'the image'} has axes {image.axes}; the model needs Z")
+    points = range(image.sizes["T"]) if "T" in image.axes else [None]
+    labels, maps, columns, used = [], [], [], []
+    for t in points:
+        point = image if t is None else image.select(T=t)
+        pixels = network_channels(point, in_channels, channels)
+        check_pixels(pixels, str(image.source or "the image"))
+        intensity = normalise.fit(pixels)
+        flat = runner.ndim == 2 and pixels.ndim == 4
+        middle = pixels[:, pixels.shape[1] // 2] if flat else pixels
+        size = known
+        if size is None and common is not None and scale_model is not None:
+            size = estimate_diameter(runner, scale_model, middle, intensity, common)
+            log.info("%s: objects of about %.1f pixels", image.source or "image", size)
+        scale = 1.0 if size is None or common is None else common / size
+        planes = [pixels[:, z] for z in range(pixels.shape[1])] if flat else [pixels]
+        found = [whole_maps(runner, p, intensity, scale, progress) for p in planes]
+        decoded = [runner.method.decode(m) for m in found]
+        if flat:
+            labels.append(stitch(np.stack([d.labels for d in decoded]), STITCH))
+            columns.append({})
+        else:
+            labels.append(decoded[0].labels)
+            columns.append(decoded[0].columns)
+        used.append(size)
+        if keep_maps:
+            maps.append(np.stack(found, axis=1) if flat else found[0])
+        del found, decoded
+    axes = "".join(a for a in image.axes if a != "C")
+    joined, objects = _join(labels, columns, "T" in image.axes)
+    sizes = [s for s in used if s is not None]
+    return Prediction(
+        joined,
+        axes,
+        objects,
+        image,
+        float(np.median(sizes)) if sizes else None,
+        (np.stack(maps, axis=1) if "T" in image.axes else maps[0]) if keep_maps else None,
+    )
+
+
+def whole_maps(
+    runner: Runner,
+    pixels: NDArray[Any],
+    intensity: Intensity,
+    scale: float,
+    progress: Progress | None = None,
+) -> Maps:
+    """Maps of an image (channels, spatial axes) run at another scale, at its own resolution."""
+    shape = pixels.shape[1:]
+    if abs(scale - 1) < 0.03 or scaled_shape(shape, scale) == shape:
+        return runner.maps(pixels, intensity, progress)
+    small = resize_linear(intensity.apply(pixels), scaled_shape(shape, scale))
+    return resize_linear(runner.maps(small, None, progress), shape, antialias=False)
+
+
+def _join(
+    labels: Sequence[NDArray[np.uint32]], columns: Sequence[dict[str, NDArray[Any]]], time: bool
+) -> tuple[NDArray[np.uint32], Table]:
+    """Time points as one array whose ids are unique, and the table of all objects."""
+    total, parts, rows = 0, [], []
+    for part in labels:
+        n = int(part.max(initial=0))
+        parts.append(np.where(part > 0, part + np.uint32(total), part).astype(np.uint32))
+        rows.append(np.arange(total + 1, total + n + 1))
+        total += n
+    table: Table = {"label": np.concatenate(rows)}
+    for name in columns[0]:
+        table[name] = np.concatenate([c[name] for c in columns])
+    return (np.stack(parts) if time else parts[0]), table

@@ -1,0 +1,221 @@
+"""`Runner`: the networks of a model on a device, and the maps they give for whole images."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from delineate.data.normalise import Intensity
+from delineate.errors import ModelError
+from delineate.image import LazyArray
+from delineate.inference.tiles import Grid, Tile
+
+if TYPE_CHECKING:
+    from delineate.methods.base import Maps, Method
+
+Progress = Callable[[int, int], None]
+"""Called with the tiles done and all tiles."""
+
+
+class RunOptions(BaseModel):
+    """How networks are run; none of it changes what they were trained for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tile: int | None = Field(
+        None, ge=16, description="largest side of a tile; null: 512 in 2D, 96 in 3D"
+    )
+    overlap: int | None = Field(
+        None, ge=0, description="pixels by which tiles overlap; null: 32 in 2D, 16 in 3D"
+    )
+    augment: bool = Field(
+        False, description="tiles overlap by half and are mirrored in turn: slower, often better"
+    )
+    batch: int | None = Field(None, ge=1, description="tiles at a time; null: 1 on the CPU, else 8")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    precision: str = Field(
+        "auto", pattern="^(auto|fp32|bf16|fp16)$", description="auto, fp32, bf16 or fp16"
+    )
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of a name; "auto" is CUDA, else Apple's MPS, else the CPU.
+
+    Raises
+    ------
+    ModelError : the device does not exist on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"device {name!r} is not usable here: {error}") from error
+    return device
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether the device computes bfloat16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """The floating type of a name; "auto" is bfloat16 where the hardware has it, else float32."""
+    if name == "auto":
+        name = "bf16" if has_fast_bf16(device) else "fp32"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+def channels_last(ndim: int) -> torch.memory_format:
+    """The memory format in which convolutions of so many spatial axes are fastest."""
+    return torch.channels_last if ndim == 2 else torch.channels_last_3d
+
+
+class Runner:
+    """Networks of one model, ready to run.
+
+    Parameters
+    ----------
+    networks : the members; their maps are averaged before decoding.
+    method : gives their output a meaning.
+    ndim : 2 or 3.
+    options : tiles, device, precision.
+    """
+
+    def __init__(
+        self, networks: Sequence[nn.Module], method: Method, ndim: int, options: RunOptions
+    ) -> None:
+        self.method = method
+        self.ndim = ndim
+        self.options = options
+        self.device = resolve_device(options.device)
+        self.dtype = resolve_precision(options.precision, self.device)
+        self.format = channels_last(ndim)
+        self.networks = [
+            n.to(self.device).to(memory_format=self.format).eval()  # type: ignore[call-overload]
+            for n in networks
+        ]
+        self.divisor = max(int(getattr(n, "divisor", 1)) for n in networks)
+
+    def grid(self, shape: Sequence[int]) -> Grid:
+        """The tiles in which an image of this spatial shape is run."""
+        tile = self.options.tile or (512 if self.ndim == 2 else 96)
+        overlap = self.options.overlap
+        if overlap is None:
+            overlap = 32 if self.ndim == 2 else 16
+        if self.options.augment:
+            tile = self.options.tile or (256 if self.ndim == 2 else 64)
+            overlap = tile // 2
+        return Grid(shape, [tile] * self.ndim, [overlap] * self.ndim, self.divisor)
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        with (
+            torch.inference_mode(),
+            torch.autocast(
+                self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32
+            ),
+        ):
+            yield
+
+    def tensor(self, tiles: Sequence[NDArray[np.float32]]) -> Tensor:
+        """A batch on the device, in the memory format that convolutions like."""
+        batch = torch.from_numpy(np.stack(tiles))
+        return batch.to(self.device).contiguous(memory_format=self.format)
+
+    def maps(
+        self,
+        data: LazyArray,
+        intensity: Intensity | None = None,
+        progress: Progress | None = None,
+    ) -> Maps:
+        """Maps of an image, averaged over members: float32 (map channels, spatial axes).
+
+        Parameters
+        ----------
+        data : (channels, spatial axes), read tile by tile.
+        intensity : normalisation, applied tile by tile; None where the data are normalised.
+        """
+        shape = tuple(data.shape[1:])
+        grid = self.grid(shape)
+        result = np.zeros((0, *shape), np.float32)
+        size = self.options.batch or (1 if self.device.type == "cpu" else 8)
+        tiles, done = iter(grid), 0
+        while group := list(islice(tiles, size)):
+            pixels = [self._read(data, tile, grid, intensity) for tile in group]
+            output = self._run(self.tensor(pixels), [self._flips(t) for t in group])
+            for tile, values in zip(group, output, strict=True):
+                if not len(result):
+                    result = np.zeros((values.shape[0], *shape), np.float32)
+                inner = values[(slice(None), *(slice(0, n) for n in tile.size))]
+                result[(slice(None), *tile.slices)] += inner * grid.weight(tile)
+            done += len(group)
+            if progress:
+                progress(done, len(grid))
+        return result
+
+    def _flips(self, tile: Tile) -> tuple[int, ...]:
+        if not self.options.augment:
+            return ()
+        return tuple(axis for axis, i in enumerate(tile.index) if i % 2)
+
+    def _read(
+        self, data: LazyArray, tile: Tile, grid: Grid, intensity: Intensity | None
+    ) -> NDArray[np.float32]:
+        pixels: NDArray[Any] = np.asarray(data[(slice(None), *tile.slices)])
+        values = pixels.astype(np.float32) if intensity is None else intensity.apply(pixels)
+        pad = [(0, t - n) for t, n in zip(grid.tile, tile.size, strict=True)]
+        return np.pad(values, [(0, 0), *pad], mode="edge") if any(p[1] for p in pad) else values
+
+    def _run(self, batch: Tensor, flips: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
+        with self._computing():
+            if any(flips):
+                batch = torch.stack(
+                    [torch.flip(x, [1 + a for a in f]) for x, f in zip(batch, flips, strict=True)]
+                ).contiguous(memory_format=self.format)
+            total: Tensor | None = None
+            for network in self.networks:
+                maps = self.method.activate(network(batch))
+                total = maps if total is None else total + maps
+            assert total is not None
+            total = total / len(self.networks)
+            if any(flips):
+                total = torch.cat(
+                    [
+                        self.method.flip(x[None], f) if f else x[None]
+                        for x, f in zip(total, flips, strict=True)
+                    ]
+                )
+        return total.float().cpu().numpy()
+
+    def style(self, data: LazyArray, intensity: Intensity | None = None) -> NDArray[np.float32]:
+        """Mean style vector of the tiles of an image, by the first member: (features,).
+
+        Raises
+        ------
+        ModelError : the network has no style vector.
+        """
+        network = self.networks[0]
+        if not hasattr(network, "style_vector"):
+            raise ModelError(f"{type(network).__name__} has no style vector to know the scale by")
+        grid = self.grid(tuple(data.shape[1:]))
+        styles = []
+        for tile in grid:
+            batch = self.tensor([self._read(data, tile, grid, intensity)])
+            with self._computing():
+                styles.append(network.style_vector(batch)[0].float().cpu().numpy())
+        mean: NDArray[np.float32] = np.mean(styles, axis=0)
+        return mean

@@ -1,0 +1,158 @@
+"""Knowing the size of objects: a ridge regression from style to log diameter, then one refinement.
+
+As Stringer et al. 2021 ("Test time resizing"): the style vector predicts the diameter, the median
+diameter of a first segmentation at that scale replaces it. Both look at the busiest crops of an
+image only, so that large images cost no more than small ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.data.normalise import Intensity
+from delineate.data.resize import resize_linear, scaled_shape
+from delineate.image import LazyArray
+from delineate.inference.runner import Runner
+
+FACTORS = (0.35, 0.6, 1.0, 1.7, 2.8)
+"""Changes of scale at which each training image is shown to the regression."""
+
+CROP = {2: 384, 3: 96}
+CROPS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class ScaleModel:
+    """Ridge regression: log diameter = weight·style + bias.
+
+    Parameters
+    ----------
+    weight : float32 (features,).
+    bias : float.
+    correlation : between predicted and true log diameter, on images not used to fit.
+    """
+
+    weight: NDArray[np.float32]
+    bias: float
+    correlation: float
+
+    def diameter(self, style: NDArray[np.float32]) -> float:
+        """Diameter in pixels of a style vector."""
+        return float(np.exp(np.clip(self.weight @ style + self.bias, np.log(2), np.log(2000))))
+
+
+def ridge(
+    styles: NDArray[np.float32], target: NDArray[np.float64], penalty: float
+) -> tuple[NDArray[np.float32], float]:
+    """Ridge regression with an unpenalised intercept: weight (features,), bias."""
+    mean, middle = styles.mean(axis=0, dtype=np.float64), target.mean()
+    x = styles - mean
+    gram = x.T @ x + penalty * np.eye(x.shape[1])
+    weight = np.linalg.solve(gram, x.T @ (target - middle))
+    return weight.astype(np.float32), float(middle - weight @ mean)
+
+
+def fit_scale(
+    runner: Runner,
+    images: Sequence[NDArray[np.float32]],
+    diameters: Sequence[float],
+    folds: int = 5,
+) -> ScaleModel | None:
+    """Fit the regression on normalised images (channels, spatial axes) and their diameters.
+
+    The penalty and the correlation come from cross-validation over images. None where the network
+    has no style vector, or fewer than `folds` images hold objects.
+    """
+    if not hasattr(runner.networks[0], "style_vector"):
+        return None
+    usable = [(i, d) for i, d in zip(images, diameters, strict=True) if np.isfinite(d)]
+    if len(usable) < folds:
+        return None
+    styles, target, group = [], [], []
+    for number, (image, diameter) in enumerate(usable):
+        for factor in FACTORS:
+            shape = scaled_shape(image.shape[1:], factor)
+            if not 8 <= min(shape[-2:]) or max(shape) > 1024:
+                continue
+            styles.append(runner.style(resize_linear(np.asarray(image), shape)))
+            target.append(np.log(diameter * factor))
+            group.append(number)
+    x, y, g = np.stack(styles), np.array(target), np.array(group)
+    fold = np.random.default_rng(0).permutation(len(usable))[g] % folds
+    best: tuple[float, float, float] | None = None
+    for penalty in 10.0 ** np.arange(-4, 3):
+        guess = np.empty_like(y)
+        for k in range(folds):
+            weight, bias = ridge(x[fold != k], y[fold != k], penalty)
+            guess[fold == k] = x[fold == k] @ weight + bias
+        error = float(((guess - y) ** 2).mean())
+        if best is None or error < best[0]:
+            best = (error, penalty, float(np.corrcoef(guess, y)[0, 1]))
+    assert best is not None
+    weight, bias = ridge(x, y, best[1])
+    return ScaleModel(weight, bias, best[2])
+
+
+def busiest_crops(data: LazyArray, side: int, count: int) -> list[tuple[slice, ...]]:
+    """Up to `count` crops of an image (channels, spatial axes) with the largest contrast."""
+    spatial = data.shape[1:]
+    if max(spatial) <= side:
+        return [tuple(slice(0, n) for n in spatial)]
+    grids = [
+        np.unique(np.linspace(0, n - min(n, side), max(1, -(-n // side))).astype(int))
+        for n in spatial
+    ]
+    starts = np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1).reshape(-1, len(spatial))
+    if len(starts) > 64:
+        starts = starts[np.random.default_rng(0).permutation(len(starts))[:64]]
+    scored = []
+    for start in starts:
+        crop = tuple(slice(int(s), int(s) + side) for s in start)
+        thin = tuple(slice(c.start, c.stop, 4) for c in crop)
+        scored.append((float(np.std(np.asarray(data[(slice(None), *thin)]))), crop))
+    scored.sort(key=lambda item: -item[0])
+    return [crop for _, crop in scored[:count]]
+
+
+def estimate_diameter(
+    runner: Runner,
+    model: ScaleModel,
+    data: LazyArray,
+    intensity: Intensity,
+    common: float,
+    rounds: int = 1,
+) -> float:
+    """Median diameter of the objects of an image, in its pixels.
+
+    Parameters
+    ----------
+    data : (channels, spatial axes).
+    common : diameter at which the network was trained.
+    rounds : segmentations by which the first guess is refined.
+    """
+    from delineate.labels import diameters
+
+    crops = [
+        intensity.apply(np.asarray(data[(slice(None), *crop)]))
+        for crop in busiest_crops(data, CROP[runner.ndim], CROPS)
+    ]
+    guess = float(
+        np.exp(np.mean([np.log(model.diameter(runner.style(crop))) for crop in crops]))
+    )
+    for _ in range(rounds):
+        scale = common / guess
+        found: list[NDArray[Any]] = []
+        for crop in crops:
+            shape = scaled_shape(crop.shape[1:], scale)
+            maps = runner.maps(resize_linear(crop, shape))
+            found.append(diameters(runner.method.decode(maps).labels))
+        every = np.concatenate(found)
+        if len(every) < 3:
+            break
+        guess = float(np.median(every)) / scale
+    return guess

@@ -1,0 +1,308 @@
+"""`Model`: what training leaves and prediction needs, a folder of YAML, weights and a card."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from delineate import networks
+from delineate.errors import DelineateError, ModelError
+from delineate.inference.runner import RunOptions
+from delineate.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from delineate.image import Image
+    from delineate.inference.predict import Prediction
+    from delineate.inference.runner import Progress
+    from delineate.inference.scale import ScaleModel
+
+FILE = "model.yaml"
+SCHEMA = 1
+
+
+class Description(BaseModel):
+    """What `model.yaml` holds.
+
+    Parameters
+    ----------
+    recipe : what the model was trained by; its method holds the tuned thresholds.
+    in_channels, ndim : of the network.
+    diameter : diameter in pixels of the objects at the scale of the network; None: none is set.
+    scores : validation scores of each member.
+    provenance : numbers and hashes of the training images, versions, command, licence.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_: int = Field(SCHEMA, alias="schema")
+    recipe: Recipe
+    in_channels: int = Field(ge=1)
+    ndim: int = Field(ge=2, le=3)
+    diameter: float | None = None
+    scores: tuple[dict[str, float], ...] = ()
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained model.
+
+    Parameters
+    ----------
+    description : everything but numbers.
+    members : weights of each member, by parameter name.
+    scale : knows the size of objects; None where the network has no style or the scale is kept.
+    card : text of `card.md`.
+    source : folder that it was loaded from.
+    allow_imports : whether its network may be imported from outside the package.
+    """
+
+    description: Description
+    members: tuple[dict[str, Tensor], ...]
+    scale: ScaleModel | None = None
+    card: str = ""
+    source: Path | None = None
+    allow_imports: bool = False
+    _built: list[Any] = field(default_factory=list, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Name given by the recipe."""
+        return self.description.recipe.name
+
+    @property
+    def recipe(self) -> Recipe:
+        """What it was trained by."""
+        return self.description.recipe
+
+    def networks(self) -> list[Any]:
+        """The members as networks, weights checked strictly; built once.
+
+        Raises
+        ------
+        ModelError : weights do not fit the network.
+        """
+        if not self._built:
+            method = self.recipe.method
+            for number, weights in enumerate(self.members):
+                network = networks.build(
+                    self.recipe.network,
+                    self.description.in_channels,
+                    method.out_channels(self.description.ndim),
+                    self.description.ndim,
+                    allow_imports=self.allow_imports,
+                )
+                load_strictly(network, weights, f"{self.source or self.name}, member {number}")
+                self._built.append(network)
+        return self._built
+
+    def predict(
+        self,
+        image: Image | str | Path | np.ndarray[Any, Any],
+        *,
+        diameter: float | str | None = None,
+        axes: str | None = None,
+        channels: Sequence[int] | None = None,
+        options: RunOptions | None = None,
+        keep_maps: bool = False,
+        progress: Progress | None = None,
+        **decoding: Any,
+    ) -> Prediction:
+        """Segment or transform one image.
+
+        Parameters
+        ----------
+        image : an `Image`, a file, or an array with `axes` (YX where it has two).
+        diameter : of the objects, in pixels, or text with a unit such as ``"8 um"`` for files that
+            know their pixel size; None: the model finds it.
+        axes : of a file that does not say.
+        channels : channels of the image to use.
+        options : tiles, device, precision.
+        keep_maps : keep the maps in the prediction, to decode them again.
+        decoding : parameters of the method's decoding, such as ``threshold=0.4``.
+
+        Raises
+        ------
+        ReadError, AxesError, ImageError, ModelError : as their texts say.
+        """
+        from delineate.image import Image as ImageType
+        from delineate.inference.predict import predict
+        from delineate.io import read
+
+        if isinstance(image, str | Path):
+            image = read(image, axes=axes)
+        elif isinstance(image, np.ndarray):
+            image = ImageType(image, axes or ("YX" if image.ndim == 2 else ""))
+        return predict(
+            image,
+            self.runner(options, **decoding),
+            normalise=self.recipe.normalise,
+            in_channels=self.description.in_channels,
+            common=self.description.diameter,
+            scale_model=self.scale,
+            diameter=diameter,
+            channels=channels if channels is not None else self.recipe.data.channels,
+            keep_maps=keep_maps,
+            progress=progress,
+        )
+
+    def runner(self, options: RunOptions | None = None, **decoding: Any) -> Any:
+        """The networks on their device, with the method's decoding parameters changed.
+
+        Raises
+        ------
+        ModelError : a decoding parameter is unknown or invalid.
+        """
+        from delineate.inference.runner import Runner
+
+        method = self.recipe.method
+        if decoding:
+            try:
+                method = type(method).model_validate({**method.model_dump(), **decoding})
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise ModelError(f"{first['loc'][0]}: {first['msg']}") from error
+        return Runner(self.networks(), method, self.description.ndim, options or RunOptions())
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model as a folder, complete or not at all; an older one is replaced."""
+        from safetensors.torch import save_file
+
+        from delineate.io import atomic_path
+
+        with atomic_path(Path(folder)) as temporary:
+            temporary.mkdir(parents=True)
+            text = yaml.safe_dump(
+                self.description.model_dump(mode="json", by_alias=True),
+                sort_keys=False,
+                allow_unicode=True,
+            )
+            (temporary / FILE).write_text(text, encoding="utf-8")
+            for number, weights in enumerate(self.members):
+                tensors = {k: v.contiguous() for k, v in weights.items()}
+                save_file(tensors, temporary / f"member-{number}.safetensors")
+            if self.scale is not None:
+                _save_scale(self.scale, temporary / "scale.safetensors")
+            (temporary / "card.md").write_text(self.card, encoding="utf-8")
+        return Path(folder)
+
+    def sha256(self) -> str:
+        """Hash of the description and all weights: the identity of the model."""
+        digest = hashlib.sha256(self.description.model_dump_json(by_alias=True).encode())
+        for weights in self.members:
+            for name in sorted(weights):
+                digest.update(name.encode())
+                digest.update(weights[name].cpu().float().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def load_strictly(network: Any, weights: dict[str, Tensor], source: str) -> None:
+    """Load weights into a network; every name and shape must agree.
+
+    Raises
+    ------
+    ModelError : names what lacks, what is too much and which shapes differ.
+    """
+    own = network.state_dict()
+    lacks = sorted(set(own) - set(weights))
+    spare = sorted(set(weights) - set(own))
+    differ = [
+        f"{k} {tuple(weights[k].shape)} instead of {tuple(own[k].shape)}"
+        for k in own
+        if k in weights and own[k].shape != weights[k].shape
+    ]
+    if lacks or spare or differ:
+        parts = [
+            f"{what} {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+            for what, names in (("lacks", lacks), ("has also", spare), ("differs in", differ))
+            if names
+        ]
+        raise ModelError(f"{source}: the weights do not fit the network: {'; '.join(parts)}")
+    network.load_state_dict({k: v.to(own[k].dtype) for k, v in weights.items()}, strict=True)
+
+
+def packaged_models() -> dict[str, Path]:
+    """Models that come with the package, by name."""
+    folder = Path(str(resources.files("delineate") / "zoo"))
+    return {p.parent.name: p.parent for p in sorted(folder.glob(f"*/{FILE}"))}
+
+
+def load(name: str | Path, *, allow_imports: bool = False) -> Model:
+    """Load a model by the name of a packaged one, or from its folder. Executes nothing from it.
+
+    Parameters
+    ----------
+    allow_imports : whether a network from outside the package may be imported.
+
+    Raises
+    ------
+    ModelError : there is no such model, or its files are damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(name)
+    if not (folder / FILE).is_file():
+        packaged = packaged_models()
+        if folder.is_dir() or str(name) not in packaged:
+            raise ModelError(
+                f"{name}: no model of this name in the package ({', '.join(packaged) or 'none'}), "
+                f"and no folder with a {FILE}"
+            )
+        folder = packaged[str(name)]
+    try:
+        values = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
+        if isinstance(values, dict) and values.get("schema", SCHEMA) > SCHEMA:
+            raise ModelError(
+                f"{folder}: written by a newer version (schema {values['schema']}): update delineate"
+            )
+        description = Description.model_validate(values)
+        files = sorted(folder.glob("member-*.safetensors"), key=_number)
+        members = tuple(load_file(f) for f in files)
+        scale_file = folder / "scale.safetensors"
+        scale = _load_scale(scale_file) if scale_file.exists() else None
+    except (yaml.YAMLError, ValidationError, SafetensorError, OSError, ValueError) as error:
+        if isinstance(error, DelineateError):
+            raise
+        raise ModelError(f"{folder}: the model is damaged: {error}") from error
+    if not members:
+        raise ModelError(f"{folder}: no weights: expected member-0.safetensors")
+    card = folder / "card.md"
+    text = card.read_text(encoding="utf-8") if card.exists() else ""
+    return Model(description, members, scale, text, folder, allow_imports)
+
+
+def _number(file: Path) -> int:
+    return int(file.stem.removeprefix("member-"))
+
+
+def _save_scale(scale: ScaleModel, path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file(
+        {
+            "weight": scale.weight,
+            "bias": np.float64(scale.bias).reshape(1),
+            "correlation": np.float64(scale.correlation).reshape(1),
+        },
+        path,
+    )
+
+
+def _load_scale(path: Path) -> ScaleModel:
+    from safetensors.numpy import load_file
+
+    from delineate.inference.scale import ScaleModel
+
+    values = load_file(path)
+    return ScaleModel(values["weight"], float(values["bias"][0]), float(values["correlation"][0]))

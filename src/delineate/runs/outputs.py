@@ -1,0 +1,275 @@
+"""The folder of a run: results of each image, its record, tables and report; resumable."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from delineate.errors import DelineateError, WriteError
+from delineate.io import ImageFile, atomic_path
+
+if TYPE_CHECKING:
+    from delineate.inference.predict import Prediction
+
+SCHEMA = 1
+STATE = ".delineate"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is written beside labels, tables and report.
+
+    Parameters
+    ----------
+    maps : maps of the network, to decode them again.
+    rois : ImageJ ROI zips.
+    geojson : GeoJSON for QuPath.
+    outlines : outlines as text.
+    format : "tif" or "zarr", of the labels.
+    """
+
+    maps: bool = False
+    rois: bool = False
+    geojson: bool = False
+    outlines: bool = False
+    format: str = "tif"
+
+    @property
+    def suffix(self) -> str:
+        """Ending of label files."""
+        return ".ome.zarr" if self.format == "zarr" else ".tif"
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file; of a folder (a zarr): of the names, sizes and metadata of its files."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
+            if file.suffix == ".json" or file.name.startswith(".z"):
+                digest.update(file.read_bytes())
+        return digest.hexdigest()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class RunFolder:
+    """A run in progress.
+
+    Parameters
+    ----------
+    folder : where it is written.
+    settings : what decides its results; a folder with other settings is refused.
+    outputs : what is written.
+    overwrite : do away with the record of an earlier run with other settings.
+
+    Raises
+    ------
+    WriteError : the folder holds a run with other settings.
+    """
+
+    def __init__(
+        self, folder: Path, settings: dict[str, Any], outputs: Outputs, overwrite: bool = False
+    ) -> None:
+        self.folder = folder
+        self.outputs = outputs
+        self.settings = json.loads(json.dumps({**settings, "outputs": asdict(outputs)}))
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        state = folder / STATE
+        record = state / "settings.json"
+        if record.exists():
+            earlier = json.loads(record.read_text(encoding="utf-8"))
+            if earlier != self.settings:
+                changed = [k for k in self.settings if earlier.get(k) != self.settings[k]]
+                if not overwrite:
+                    raise WriteError(
+                        f"{folder} holds a run with other settings ({', '.join(changed)}): choose "
+                        "another folder, or --overwrite"
+                    )
+                for file in state.rglob("*.json"):
+                    file.unlink()
+        elif (folder / "run.json").exists() and not overwrite:
+            raise WriteError(f"{folder} holds another run: choose another folder, or --overwrite")
+        self._write_json(record, self.settings)
+
+    def _write_json(self, path: Path, value: Any) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
+
+    def _state(self, name: str, suffix: str) -> Path:
+        return self.folder / STATE / "images" / f"{name}{suffix}"
+
+    def label_file(self, name: str) -> Path:
+        """Where the labels of an image are."""
+        return self.folder / "labels" / f"{name}{self.outputs.suffix}"
+
+    def maps_file(self, name: str) -> Path:
+        """Where the maps of an image are."""
+        return self.folder / "maps" / f"{name}.zarr"
+
+    def done(self, image: ImageFile) -> dict[str, Any] | None:
+        """The record of an image that has been finished with these settings and this file."""
+        state = self._state(image.name, ".json")
+        if not state.exists() or not self.label_file(image.name).exists():
+            return None
+        record: dict[str, Any] = json.loads(state.read_text(encoding="utf-8"))
+        same = record["input"]["sha256"] == file_sha256(image.path)
+        return record if same else None
+
+    def write(self, image: ImageFile, prediction: Prediction, seconds: float) -> dict[str, Any]:
+        """Write all results of an image; its record comes last, when all is in place.
+
+        Raises
+        ------
+        WriteError : a file cannot be written.
+        """
+        from delineate.io import write_labels, write_table
+        from delineate.review.overlay import write_overlay
+        from delineate.runs.tables import image_row, object_table
+
+        name, outputs, axes = image.name, self.outputs, prediction.axes
+        objects = object_table(prediction)
+        label_file = self.label_file(name)
+        label_file.parent.mkdir(parents=True, exist_ok=True)
+        write_labels(label_file, prediction.labels, prediction.image, axes)
+        shown = prediction.labels[0] if "T" in axes else prediction.labels
+        still = prediction.image.select(T=0) if "T" in axes else prediction.image
+        write_overlay(self.folder / "overlays" / f"{name}.jpg", still, shown)
+        if outputs.maps and prediction.maps is not None:
+            _write_maps(self.maps_file(name), prediction)
+        write_vectors(self.folder, name, prediction, outputs)
+        table = self._state(name, ".objects.csv")
+        table.parent.mkdir(parents=True, exist_ok=True)
+        write_table(table, objects)
+        record = {
+            "input": {
+                "name": name,
+                "path": str(image.path.resolve()),
+                "sha256": file_sha256(image.path),
+                "status": "done",
+                "error": None,
+                "seconds": round(seconds, 3),
+            },
+            "row": _plain(image_row(name, prediction, objects, seconds)),
+        }
+        self._write_json(self._state(name, ".json"), record)
+        return record
+
+    def finish(
+        self, records: Sequence[dict[str, Any]], seconds: float, facts: dict[str, Any]
+    ) -> None:
+        """Write run.json, images.csv, objects.csv and the report from the records of all images."""
+        from delineate import __version__
+        from delineate.review.report import write_report
+
+        self._write_json(
+            self.folder / "run.json",
+            {
+                "schema": SCHEMA,
+                "delineate": __version__,
+                "command": sys.argv,
+                "started": self.started,
+                "seconds": round(seconds, 2),
+                **facts,
+                "settings": self.settings,
+                "inputs": [r["input"] for r in records],
+            },
+        )
+        rows = [r["row"] for r in records]
+        columns = list(dict.fromkeys(k for row in rows for k in row))
+        with (
+            atomic_path(self.folder / "images.csv") as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        self._join_objects([r["input"]["name"] for r in records if r["input"]["status"] == "done"])
+        write_report(self.folder)
+
+    def _join_objects(self, names: Sequence[str]) -> None:
+        """One table of all objects; images whose tables have other columns leave cells empty."""
+        columns: dict[str, None] = {"image": None}
+        for name in names:
+            with self._state(name, ".objects.csv").open(newline="", encoding="utf-8") as file:
+                columns.update(dict.fromkeys(next(csv.reader(file), [])))
+        with (
+            atomic_path(self.folder / "objects.csv") as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as out,
+        ):
+            writer = csv.DictWriter(out, list(columns), restval="")
+            writer.writeheader()
+            for name in names:
+                with self._state(name, ".objects.csv").open(newline="", encoding="utf-8") as file:
+                    writer.writerows({"image": name, **row} for row in csv.DictReader(file))
+
+    def failed(self, image: ImageFile, error: str) -> dict[str, Any]:
+        """The record of an image that could not be predicted; it is tried again next time."""
+        from delineate.runs.tables import failed_row
+
+        return {
+            "input": {
+                "name": image.name,
+                "path": str(image.path.resolve()),
+                "sha256": None,
+                "status": "failed",
+                "error": error,
+                "seconds": 0.0,
+            },
+            "row": failed_row(image.name, error),
+        }
+
+
+def write_vectors(folder: Path, name: str, prediction: Prediction, outputs: Outputs) -> None:
+    """Outlines of the objects in the formats that were asked for.
+
+    Raises
+    ------
+    DelineateError : a format cannot hold these labels.
+    """
+    from delineate.io import write_geojson, write_outlines, write_rois
+
+    labels = prediction.labels
+    wanted = (
+        (outputs.rois, "rois", ".zip", write_rois),
+        (outputs.geojson, "geojson", ".geojson", write_geojson),
+        (outputs.outlines, "outlines", ".txt", write_outlines),
+    )
+    for asked, room, suffix, write in wanted:
+        if asked:
+            if "T" in prediction.axes:
+                raise DelineateError(f"{name}: outlines of time series cannot be written yet")
+            path = folder / room / f"{name}{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path, labels)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row that JSON holds: NaN becomes an empty cell."""
+    return {k: "" if isinstance(v, float) and v != v else v for k, v in row.items()}
+
+
+def _write_maps(path: Path, prediction: Prediction) -> None:
+    import zarr
+
+    assert prediction.maps is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        array = zarr.create_array(
+            str(temporary),
+            shape=prediction.maps.shape,
+            dtype="float32",
+            chunks=tuple(min(n, 512) for n in prediction.maps.shape),
+        )
+        array[...] = prediction.maps
+        array.attrs.update({"axes": "C" + prediction.axes, "diameter": prediction.diameter})

@@ -1,0 +1,100 @@
+"""How long and by which steps weights are sought."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TrainOptions(BaseModel):
+    """Length, optimiser and schedule of a training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int = Field(1000, ge=1, description="optimiser steps in all")
+    batch: int = Field(8, ge=1, description="patches in a step")
+    patch: int | None = Field(
+        None, ge=16, description="side of a patch in pixels; null: 224 in 2D, 64 in 3D"
+    )
+    optimizer: Literal["adamw", "sgd"] = Field(
+        "adamw", description="sgd is Cellpose's published choice, with learning_rate 0.2"
+    )
+    schedule: Literal["one-cycle", "cellpose"] = Field(
+        "one-cycle",
+        description="one-cycle, or Cellpose's: linear warm-up, constant, halved ten times at the end",
+    )
+    learning_rate: float = Field(2e-3, gt=0, description="largest learning rate")
+    weight_decay: float = Field(1e-4, ge=0)
+    clip: float | None = Field(10.0, gt=0, description="largest norm of the gradient")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients make one step")
+    precision: str = Field(
+        "auto", pattern="^(auto|fp32|bf16|fp16)$", description="auto, fp32, bf16 or fp16"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, mps")
+    validate_every: int = Field(100, ge=1, description="steps between validations and checkpoints")
+    patience: int | None = Field(
+        10, ge=1, description="validations without a better score after which training stops"
+    )
+    validation_images: int = Field(24, ge=1, description="at most so many images validate")
+    centred: float = Field(0.5, ge=0, le=1, description="share of patches around an object")
+    workers: int = Field(0, ge=0, description="processes that make patches; 0: a thread beside")
+    tensorboard: bool = Field(False, description="also write TensorBoard's event files")
+
+    @property
+    def epochs(self) -> int:
+        """Rounds between validations; the last may be shorter than the others would be."""
+        return max(1, round(self.steps / self.validate_every))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in each round."""
+        return math.ceil(self.steps / self.epochs)
+
+    def patch_shape(self, ndim: int) -> tuple[int, ...]:
+        """Spatial shape of a patch."""
+        return (self.patch or (224 if ndim == 2 else 64),) * ndim
+
+    def optimiser(self, parameters: Iterable[nn.Parameter], total: int) -> dict[str, Any]:
+        """Optimiser and schedule of `total` steps, as Lightning takes them.
+
+        Parameters of one dimension (norms, biases) decay too, as in the published training.
+        """
+        import torch
+
+        make: Any
+        if self.optimizer == "adamw":
+            make = torch.optim.AdamW(
+                parameters, lr=self.learning_rate, weight_decay=self.weight_decay
+            )
+        else:
+            make = torch.optim.SGD(
+                parameters,
+                lr=self.learning_rate,
+                momentum=0.9,
+                weight_decay=self.weight_decay,
+            )
+        schedule = torch.optim.lr_scheduler.LambdaLR(make, lambda step: self.rate(step, total))
+        return {"optimizer": make, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def rate(self, step: int, total: int) -> float:
+        """Learning rate at a step, as a share of the largest.
+
+        "one-cycle": cosine from 1/25 up over the first 15 % and down to 0 (Smith & Topin 2019).
+        "cellpose": 0 → 1 over the first 2 %, constant, then halved every 2 % from 80 % on
+        (Stringer et al. 2021: 10, 400 and 10 of 500 epochs).
+        """
+        done = min(step / total, 1.0)
+        if self.schedule == "cellpose":
+            if done < 0.02:
+                return done / 0.02
+            return 0.5 ** max(0, math.floor((done - 0.8) / 0.02) + 1) if done >= 0.8 else 1.0
+        warm = 0.15
+        if done < warm:
+            return 0.04 + 0.96 * (1 - math.cos(math.pi * done / warm)) / 2
+        return (1 + math.cos(math.pi * (done - warm) / (1 - warm))) / 2
