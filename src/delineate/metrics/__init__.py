@@ -1,20 +1,46 @@
 """Metrics of segmentations, defined once: pure functions on label images of any dimension."""
 
+from delineate.metrics.aggregated_jaccard import aggregated_jaccard
 from delineate.metrics.average_precision import (
     THRESHOLDS,
     average_precision,
     mean_average_precision,
 )
+from delineate.metrics.bootstrap import Interval, bootstrap_interval
+from delineate.metrics.boundary_f import BoundaryCounts, boundary_counts, boundary_f
+from delineate.metrics.classes import ClassCounts, class_counts, dice, iou
 from delineate.metrics.matching import Matching, match, match_overlaps
 from delineate.metrics.overlap import Overlaps, overlap_table
+from delineate.metrics.panoptic_quality import PanopticQuality, panoptic_quality
+from delineate.metrics.score_table import ScoreTables, score_table
+from delineate.metrics.scores import SCORES, ObjectScores, score_objects
+from delineate.metrics.seg_score import seg_score
 
 __all__ = [
+    "SCORES",
     "THRESHOLDS",
+    "BoundaryCounts",
+    "ClassCounts",
+    "Interval",
     "Matching",
+    "ObjectScores",
     "Overlaps",
+    "PanopticQuality",
+    "ScoreTables",
+    "aggregated_jaccard",
     "average_precision",
+    "bootstrap_interval",
+    "boundary_counts",
+    "boundary_f",
+    "class_counts",
+    "dice",
+    "iou",
     "match",
     "match_overlaps",
     "mean_average_precision",
     "overlap_table",
+    "panoptic_quality",
+    "score_objects",
+    "score_table",
+    "seg_score",
 ]
