@@ -150,6 +150,8 @@ def _readable(whole: View, labels: NDArray[Any], max_side: int) -> View:
     if diameter * whole.scale >= _READABLE:
         return whole
     scale = float(np.clip(_COMFORTABLE / diameter, whole.scale, 1.0))
+    if scale < 1.5 * whole.scale:  # hardly more to see
+        return whole
     rows = min(whole.bottom, floor(max_side / scale))
     columns = min(whole.right, floor(max_side / scale))
     filled = np.pad(np.cumsum(np.cumsum(sample > 0, axis=0, dtype=np.int64), axis=1), ((1, 0),) * 2)

@@ -1,0 +1,127 @@
+"""`report.html`: one self-contained page from which a person judges a whole run."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from string import Template
+from typing import NamedTuple
+
+from delineate.io.atomic import atomic_path
+from delineate.review.charts import size_bins
+from delineate.review.page import Page, Picture, plural
+from delineate.review.report_about import notes, settings
+from delineate.review.report_images import gallery, table
+from delineate.review.report_summary import charts, failure_notice, failures, header, tiles
+from delineate.review.run_folder import ImageResult, read_run
+
+SECTIONS = (failure_notice, tiles, charts, gallery, table, failures, settings, notes)
+"""What stands on the page, from top to bottom; each gives a fragment of HTML, perhaps empty."""
+
+
+class Embedding(NamedTuple):
+    """How pictures are embedded in a report of up to `images` pictures."""
+
+    images: int
+    max_side: int
+    quality: int
+
+
+EMBEDDINGS = (Embedding(60, 1024, 85), Embedding(400, 512, 80), Embedding(1500, 320, 75))
+"""So that a report stays below some 30 MB; pictures beyond the last number are left out."""
+
+
+def write_report(run: Path) -> Path:
+    """Write `report.html` into a run folder.
+
+    The page needs no other file and no network: style, script and pictures are inside, and its
+    content security policy allows nothing else. Pictures come from ``overlays/``; the more there
+    are, the smaller they are embedded (`EMBEDDINGS`).
+
+    Parameters
+    ----------
+    run : folder written by ``delineate predict``: run.json and, where they exist, images.csv,
+        objects.csv and overlays/.
+
+    Returns
+    -------
+    The path of the report.
+
+    Raises
+    ------
+    ReadError : run.json or a table is missing or broken.
+    WriteError : the report cannot be written.
+    """
+    results = read_run(Path(run))
+    pictures, note = _embed([image for image in results.done if image.picture is not None])
+    page = Page(results, pictures, note, size_bins(results.diameters))
+    path = Path(run) / "report.html"
+    with atomic_path(path) as partial:
+        partial.write_bytes(render(page).encode("utf-8", "replace"))  # names may be broken text
+    return path
+
+
+def render(page: Page) -> str:
+    """The whole page as HTML text."""
+    here = files("delineate.review")
+    style, script, shell = (
+        (here / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js", "html")
+    )
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    images = plural(len(page.run.done), "image")
+    return Template(shell).substitute(
+        title=escape(f"{page.run.folder.resolve().name}: {images} – Delineate"),
+        script_hash=f"sha256-{digest}",
+        style=style,
+        script=script,
+        header=header(page),
+        body="\n".join(fragment for section in SECTIONS if (fragment := section(page))),
+        footer=f"Written by Delineate {escape(page.run.version)}. This page works offline; "
+        "nothing in it is loaded from elsewhere.",
+    )
+
+
+def _embed(images: Sequence[ImageResult]) -> tuple[dict[str, Picture], str]:
+    """Pictures by image name, and what to tell about their size."""
+    how = next((e for e in EMBEDDINGS if len(images) <= e.images), EMBEDDINGS[-1])
+    pictures = {}
+    for image in images[: how.images]:
+        assert image.picture is not None
+        picture = _data_uri(image.picture, how)
+        if picture is not None:
+            pictures[image.name] = picture
+    note = ""
+    if how is not EMBEDDINGS[0]:
+        note = f"Here they are at most {how.max_side} pixels wide or high"
+        if len(images) > how.images:
+            note += f", and only the first {how.images:,} of {len(images):,} are shown"
+        note += "; the folder overlays has all in full."
+    return pictures, note
+
+
+def _data_uri(path: Path, how: Embedding) -> Picture | None:
+    """A picture file as data URI, made smaller where it is too large; None if it is broken."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["JPEG"]) as picture:
+            content = path.read_bytes()
+            if max(picture.size) > how.max_side:
+                picture.draft("RGB", (how.max_side, how.max_side))
+                small = picture.convert("RGB")
+                small.thumbnail((how.max_side, how.max_side), Image.Resampling.LANCZOS)
+                buffer = BytesIO()
+                small.save(buffer, "JPEG", quality=how.quality, optimize=True)
+                content, size = buffer.getvalue(), small.size
+            else:
+                picture.load()
+                size = picture.size
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        return None
+    text = base64.b64encode(content).decode("ascii")
+    return Picture(f"data:image/jpeg;base64,{text}", *size)

@@ -1,0 +1,98 @@
+"""The end of a report: settings to repeat the run, what the numbers mean, how to cite."""
+
+from __future__ import annotations
+
+import shlex
+from html import escape
+
+import yaml
+
+from delineate.review.page import Page
+
+_MEANINGS = (
+    (
+        "Object",
+        "One connected thing with its own number in the label image. Objects at the border of an "
+        "image are counted, though part of them lies outside.",
+    ),
+    (
+        "Diameter",
+        "Equivalent diameter: that of the disk with the same area, in volumes of the ball with "
+        "the same volume. The diameter of an image is the median of its objects.",
+    ),
+    ("Foreground", "Share of the pixels of an image that belong to an object."),
+    (
+        "Diameter used",
+        "Size of the objects for which the image was scaled before the network saw it. Where it "
+        "is far from the diameter found, run again with --diameter.",
+    ),
+    (
+        "Pictures",
+        "Contrast is stretched between the 1st and 99th percentile of each channel, for the "
+        "picture only: measurements are made on the pixels of the file. Of a volume, the plane "
+        "with most object pixels is shown; of an image with very many small objects, a detail.",
+    ),
+)
+_METHODS = {
+    "flows": "Stringer C, Wang T, Michaelos M, Pachitariu M. Cellpose: a generalist algorithm for "
+    "cellular segmentation. Nature Methods 18, 100–106 (2021), doi 10.1038/s41592-020-01018-x. "
+    "(The idea of objects as flows.)",
+}
+
+
+def settings(page: Page) -> str:
+    """Everything needed to repeat the run, folded away."""
+    run = page.run
+    facts = (
+        ("Delineate", run.version),
+        ("Command", shlex.join(run.command)),
+        ("Started", run.started.isoformat(" ") if run.started else ""),
+        ("Model", run.model),
+        ("Model SHA-256", run.model_sha256),
+        ("Folder", str(run.folder.resolve())),
+    )
+    rows = "".join(
+        f"<dt>{name}</dt><dd><code>{escape(value)}</code></dd>" for name, value in facts if value
+    )
+    recipe = yaml.safe_dump(dict(run.recipe), sort_keys=False, allow_unicode=True)
+    hashes = "\n".join(f"{i.sha256}  {i.name}" for i in run.images if i.sha256)
+    blocks = (
+        ("Version, command and model", f'<dl class="pairs">{rows}</dl>'),
+        ("Recipe", f"<pre>{escape(recipe)}</pre>" if run.recipe else ""),
+        ("Checksums of the inputs (SHA-256)", f"<pre>{escape(hashes)}</pre>" if hashes else ""),
+    )
+    shown = "".join(
+        f"<details><summary>{title}</summary>{content}</details>"
+        for title, content in blocks
+        if content
+    )
+    return (
+        '<section id="settings"><h2>Settings</h2><p>What it takes to get the same result again; '
+        f"<code>run.json</code> has it for machines.</p>{shown}</section>"
+    )
+
+
+def notes(page: Page) -> str:
+    """What the numbers mean, and what to cite."""
+    meanings = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in _MEANINGS)
+    model = f", model {page.run.model}" if page.run.model else ""
+    version = f" {page.run.version}" if page.run.version else ""
+    sources = [f"The Delineate developers. Delineate{version}{model}."]
+    kind = _method(page)
+    if kind in _METHODS:
+        sources.append(_METHODS[kind])
+    items = "".join(f"<li>{escape(source)}</li>" for source in sources)
+    return (
+        '<section id="notes"><h2>Notes</h2><div class="columns"><div><h3>What the numbers mean'
+        f'</h3><dl class="meanings">{meanings}</dl></div><div><h3>How to cite</h3>'
+        f'<ul class="sources">{items}</ul><p>Cite the source of the training images too; the card '
+        "of the model names it.</p></div></div></section>"
+    )
+
+
+def _method(page: Page) -> str:
+    """Name of the method in the recipe, whether it stands there alone or in a group."""
+    method = page.run.recipe.get("method")
+    if isinstance(method, dict):
+        method = method.get("name") or method.get("kind")
+    return str(method or "")
