@@ -18,7 +18,7 @@ from delineate.errors import AxesError, ImageError
 from delineate.image import Image
 from delineate.inference.runner import Progress, Runner
 from delineate.inference.scale import ScaleModel, estimate_diameter
-from delineate.methods.base import Maps
+from delineate.methods.base import Decoded, Maps, Method
 
 if TYPE_CHECKING:
     from delineate.labels import Table
@@ -107,49 +107,64 @@ def predict(
     AxesError, ImageError : the image does not suit the model.
     """
     from delineate.io import check_pixels
-    from delineate.labels import stitch
 
     known = parse_diameter(diameter, image)
     if runner.ndim == 3 and "Z" not in image.axes:
         raise AxesError(f"{image.source or 'the image'} has axes {image.axes}; the model needs Z")
     points = range(image.sizes["T"]) if "T" in image.axes else [None]
-    labels, maps, columns, used = [], [], [], []
+    decoded, maps, used = [], [], []
     for t in points:
         point = image if t is None else image.select(T=t)
         pixels = network_channels(point, in_channels, channels)
         check_pixels(pixels, str(image.source or "the image"))
         intensity = normalise.fit(pixels)
-        flat = runner.ndim == 2 and pixels.ndim == 4
-        middle = pixels[:, pixels.shape[1] // 2] if flat else pixels
+        by_plane = runner.ndim == 2 and pixels.ndim == 4
         size = known
         if size is None and common is not None and scale_model is not None:
+            middle = pixels[:, pixels.shape[1] // 2] if by_plane else pixels
             size = estimate_diameter(runner, scale_model, middle, intensity, common)
             log.info("%s: objects of about %.1f pixels", image.source or "image", size)
         scale = 1.0 if size is None or common is None else common / size
-        planes = [pixels[:, z] for z in range(pixels.shape[1])] if flat else [pixels]
+        planes = [pixels[:, z] for z in range(pixels.shape[1])] if by_plane else [pixels]
         found = [whole_maps(runner, p, intensity, scale, progress) for p in planes]
-        decoded = [runner.method.decode(m) for m in found]
-        if flat:
-            labels.append(stitch(np.stack([d.labels for d in decoded]), STITCH))
-            columns.append({})
-        else:
-            labels.append(decoded[0].labels)
-            columns.append(decoded[0].columns)
+        all_maps = np.stack(found, axis=1) if by_plane else found[0]
+        del found
+        decoded.append(_decode_point(all_maps, runner.method, by_plane))
         used.append(size)
         if keep_maps:
-            maps.append(np.stack(found, axis=1) if flat else found[0])
-        del found, decoded
-    axes = "".join(a for a in image.axes if a != "C")
-    joined, objects = _join(labels, columns, "T" in image.axes)
+            maps.append(all_maps)
     sizes = [s for s in used if s is not None]
-    return Prediction(
-        joined,
-        axes,
-        objects,
-        image,
-        float(np.median(sizes)) if sizes else None,
-        (np.stack(maps, axis=1) if "T" in image.axes else maps[0]) if keep_maps else None,
-    )
+    kept = (np.stack(maps, axis=1) if "T" in image.axes else maps[0]) if keep_maps else None
+    return _joined(decoded, image, float(np.median(sizes)) if sizes else None, kept)
+
+
+def decode_maps(maps: Maps, image: Image, method: Method) -> Prediction:
+    """Decode maps that were kept (map channels, axes of the image without C).
+
+    Raises
+    ------
+    ImageError : the maps are of another image.
+    """
+    axes = "".join(a for a in image.axes if a != "C")
+    if maps.shape[1:] != tuple(image.sizes[a] for a in axes):
+        raise ImageError(
+            f"{image.source or 'the image'} has axes {axes} of "
+            f"{tuple(image.sizes[a] for a in axes)}, its maps {maps.shape[1:]}"
+        )
+    by_plane = "Z" in axes and maps.shape[0] == method.out_channels(2)
+    points = np.moveaxis(maps, 1, 0) if "T" in axes else maps[None]
+    decoded = [_decode_point(np.ascontiguousarray(p), method, by_plane) for p in points]
+    return _joined(decoded, image, None, None)
+
+
+def _decode_point(maps: Maps, method: Method, by_plane: bool) -> Decoded:
+    """Decode one time point; planes of a 2D model are joined by overlap."""
+    from delineate.labels import stitch
+
+    if not by_plane:
+        return method.decode(maps)
+    planes = [method.decode(np.ascontiguousarray(maps[:, z])).labels for z in range(maps.shape[1])]
+    return Decoded(stitch(np.stack(planes), STITCH), {})
 
 
 def whole_maps(
@@ -167,17 +182,20 @@ def whole_maps(
     return resize_linear(runner.maps(small, None, progress), shape, antialias=False)
 
 
-def _join(
-    labels: Sequence[NDArray[np.uint32]], columns: Sequence[dict[str, NDArray[Any]]], time: bool
-) -> tuple[NDArray[np.uint32], Table]:
-    """Time points as one array whose ids are unique, and the table of all objects."""
-    total, parts, rows = 0, [], []
-    for part in labels:
-        n = int(part.max(initial=0))
-        parts.append(np.where(part > 0, part + np.uint32(total), part).astype(np.uint32))
-        rows.append(np.arange(total + 1, total + n + 1))
+def _joined(
+    decoded: Sequence[Decoded], image: Image, diameter: float | None, maps: Maps | None
+) -> Prediction:
+    """Time points as one result, whose ids are unique over all of them."""
+    total, parts, ids = 0, [], []
+    for point in decoded:
+        n = int(point.labels.max(initial=0))
+        shifted = np.where(point.labels > 0, point.labels + np.uint32(total), np.uint32(0))
+        parts.append(shifted if total else point.labels)
+        ids.append(np.arange(total + 1, total + n + 1))
         total += n
-    table: Table = {"label": np.concatenate(rows)}
-    for name in columns[0]:
-        table[name] = np.concatenate([c[name] for c in columns])
-    return (np.stack(parts) if time else parts[0]), table
+    table: Table = {"label": np.concatenate(ids)}
+    for name in decoded[0].columns:
+        table[name] = np.concatenate([d.columns[name] for d in decoded])
+    labels = np.stack(parts) if "T" in image.axes else parts[0]
+    axes = "".join(a for a in image.axes if a != "C")
+    return Prediction(labels, axes, table, image, diameter, maps)

@@ -35,7 +35,7 @@ class PreActivated(nn.Module):
         if self.style is not None and style is not None:
             shift = self.style(style)
             x = x + shift.reshape(*shift.shape, *([1] * (x.ndim - 2)))
-        return cast(Tensor, self.conv(F.relu(self.norm(x))))
+        return cast(Tensor, self.conv(F.relu(self.norm(x), inplace=True)))
 
 
 class Projection(nn.Module):

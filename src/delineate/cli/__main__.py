@@ -1,0 +1,5 @@
+"""``python -m delineate.cli``."""
+
+from delineate.cli import main
+
+main()

@@ -1,0 +1,74 @@
+"""`delineate decode`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from delineate.cli.progress import RunProgress, say
+
+
+def decode(
+    run: Path,
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    threshold: float | None = None,
+    flow_threshold: float | None = None,
+    min_size: int | None = None,
+    rois: bool = False,
+    geojson: bool = False,
+    outlines: bool = False,
+    overwrite: bool = False,
+) -> int:
+    """Decode the maps that `predict --keep-maps` kept, with other thresholds, without the network.
+
+        delineate predict images -o out --keep-maps
+        delineate decode out -o stricter --threshold 0.7
+
+    Parameters
+    ----------
+    run
+        Folder of a run with maps.
+    out
+        Folder for the new results.
+    threshold
+        Probability above which a pixel is inside an object.
+    flow_threshold
+        Objects whose flow error is larger are dropped; higher keeps more.
+    min_size
+        Objects of fewer pixels are dropped.
+    rois
+        Also write an ImageJ ROI zip for each image.
+    geojson
+        Also write GeoJSON for QuPath.
+    outlines
+        Also write outlines as text.
+    overwrite
+        Replace the results of an earlier run with other settings.
+    """
+    from delineate.runs.decode import decode_folder
+    from delineate.runs.outputs import Outputs
+
+    values: dict[str, Any] = {
+        "threshold": threshold,
+        "flow_threshold": flow_threshold,
+        "min_size": min_size,
+    }
+    decoding = {k: v for k, v in values.items() if v is not None}
+    with RunProgress("decoding") as progress:
+        summary = decode_folder(
+            run,
+            out,
+            decoding,
+            Outputs(False, rois, geojson, outlines),
+            overwrite=overwrite,
+            listener=progress,
+        )
+    say(f"{summary.done} images, {summary.objects} objects → {out / 'report.html'}")
+    if summary.failed:
+        print(f"delineate: {summary.failed} images failed, see {out}/images.csv", file=sys.stderr)
+    return 1 if summary.failed else 0

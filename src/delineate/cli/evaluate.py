@@ -1,0 +1,54 @@
+"""`delineate evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from delineate.cli.progress import RunProgress, say
+
+
+def evaluate(
+    predicted: Path,
+    truth: Path,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    min_size: int = 0,
+    tolerance: float = 2.0,
+) -> int:
+    """Score predicted labels against true ones.
+
+    Writes scores.csv (an image a row), summary.csv (means over images and pooled scores, each with
+    the number of images and a 95 % bootstrap interval) and scores.png beside the predictions.
+
+        delineate evaluate out truth/labels
+        delineate evaluate out/labels truth -o scores --min-size 20
+
+    Parameters
+    ----------
+    predicted
+        A folder of a run, or a folder of label files, or one label file.
+    truth
+        A folder of label files with the same names (or names ending in _masks, _labels …), or one
+        file.
+    out
+        Folder for the tables and the picture; by default the folder of the predictions.
+    min_size
+        Objects of fewer pixels are left out, of truth and prediction alike.
+    tolerance
+        Distance in pixels within which a boundary counts as found, for the boundary F score.
+    """
+    from delineate.runs.evaluate import evaluate_folder
+
+    folder = out or (predicted if predicted.is_dir() else predicted.parent)
+    with RunProgress("scoring") as progress:
+        summary = evaluate_folder(
+            predicted, truth, folder, min_size=min_size, tolerance=tolerance, listener=progress
+        )
+    for line in summary.lines():
+        print(line)
+    say(f"tables and picture → {folder}")
+    return 0

@@ -1,0 +1,63 @@
+"""`delineate export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from delineate.cli.progress import RunProgress, say
+
+
+def export(
+    source: Path,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    rois: bool = False,
+    geojson: bool = False,
+    outlines: bool = False,
+    zarr: bool = False,
+) -> int:
+    """Write predicted objects in formats of other programs, without running a model.
+
+        delineate export out --rois
+        delineate export out --geojson -o for-qupath
+        delineate export labels.tif --outlines -o outlines
+
+    Parameters
+    ----------
+    source
+        Folder of a run, folder of label files, or one label file.
+    out
+        Folder that receives rois/, geojson/, outlines/ or zarr/; by default the run itself.
+    rois
+        ImageJ ROI zips (Fiji: open in the ROI Manager).
+    geojson
+        GeoJSON with measurements (QuPath: drag onto the image).
+    outlines
+        Text, one object a line: x,y,x,y,…
+    zarr
+        OME-Zarr labels.
+    """
+    from delineate.errors import DelineateError
+    from delineate.runs.export import export_folder
+
+    formats = [
+        name
+        for name, wanted in (
+            ("rois", rois),
+            ("geojson", geojson),
+            ("outlines", outlines),
+            ("zarr", zarr),
+        )
+        if wanted
+    ]
+    if not formats:
+        raise DelineateError("nothing to write: choose --rois, --geojson, --outlines or --zarr")
+    folder = out or (source if source.is_dir() else source.parent)
+    with RunProgress("exporting") as progress:
+        count = export_folder(source, folder, formats, listener=progress)
+    say(f"{count} images → {folder}")
+    return 0

@@ -1,0 +1,156 @@
+"""`delineate predict`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from delineate.cli.progress import RunProgress, say
+
+
+def predict(
+    images: str,
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    model: str = "nuclei",
+    diameter: str | None = None,
+    axes: str | None = None,
+    channels: str | None = None,
+    threshold: float | None = None,
+    flow_threshold: float | None = None,
+    min_size: int | None = None,
+    augment: bool = False,
+    tile: int | None = None,
+    batch: int | None = None,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    threads: int | None = None,
+    keep_maps: bool = False,
+    rois: bool = False,
+    geojson: bool = False,
+    outlines: bool = False,
+    format: Literal["tif", "zarr"] = "tif",
+    overwrite: bool = False,
+    allow_imports: bool = False,
+) -> int:
+    """Segment images with a model.
+
+    Writes labels/, overlays/, objects.csv, images.csv, run.json and report.html into the output
+    folder. A run that was interrupted goes on when the same command is given again. An image that
+    cannot be read is reported and skipped; the exit status is then 1.
+
+        delineate predict cells.tif -o out
+        delineate predict plate1/ -o out --diameter 25
+        delineate predict "scans/*.ome.tif" -o out --diameter 8um --rois
+        delineate predict stack.tif -o out --axes ZYX --model runs/mine/model
+
+    Parameters
+    ----------
+    images
+        A file, a folder (with its sub-folders), a pattern in quotes, or a zarr.
+    out
+        Folder for the results.
+    model
+        Name of a model of the package, or the folder of one.
+    diameter
+        Diameter of the objects: in pixels (25), or with a unit (8um) for images that know their
+        pixel size. By default the model finds it for each image.
+    axes
+        Axes of files that do not say, such as ZYX, TYX or CYX.
+    channels
+        Channels to use, counted from 0: 2 or 0,1,2.
+    threshold
+        Probability above which a pixel is inside an object.
+    flow_threshold
+        Objects whose flow error is larger are dropped; higher keeps more.
+    min_size
+        Objects of fewer pixels are dropped.
+    augment
+        Overlap tiles by half and mirror them in turn: about four times slower, often better.
+    tile
+        Largest side of a tile; smaller needs less memory.
+    batch
+        Tiles at a time.
+    device
+        auto, cpu, cuda, cuda:1 or mps.
+    precision
+        auto takes bf16 where the processor computes it in hardware.
+    threads
+        Threads of the processor to use; by default all.
+    keep_maps
+        Keep the network's maps, for `delineate decode`.
+    rois
+        Also write an ImageJ ROI zip for each image.
+    geojson
+        Also write GeoJSON for QuPath.
+    outlines
+        Also write outlines as text, one object a line.
+    format
+        Of the labels: TIFF or OME-Zarr.
+    overwrite
+        Replace the results of an earlier run with other settings.
+    allow_imports
+        Allow a model to import its network from outside the package.
+    """
+    from delineate.inference.runner import RunOptions
+    from delineate.model import load
+    from delineate.runs.outputs import Outputs
+    from delineate.runs.predict import Settings, predict_folder
+
+    use_threads(threads)
+    loaded = load(model, allow_imports=allow_imports)
+    decoding: dict[str, Any] = {
+        "threshold": threshold,
+        "flow_threshold": flow_threshold,
+        "min_size": min_size,
+    }
+    settings = Settings(
+        diameter=diameter,
+        axes=axes,
+        channels=parse_channels(channels),
+        run=RunOptions(
+            tile=tile, batch=batch, augment=augment, device=device, precision=precision
+        ),
+        decoding={k: v for k, v in decoding.items() if v is not None},
+    )
+    outputs = Outputs(keep_maps, rois, geojson, outlines, format)
+    with RunProgress("predicting") as progress:
+        summary = predict_folder(
+            loaded, images, out, settings, outputs, overwrite=overwrite, listener=progress
+        )
+    say(f"{summary.done} images, {summary.objects} objects → {out / 'report.html'}")
+    if summary.failed:
+        print(f"delineate: {summary.failed} images failed, see {out}/images.csv", file=sys.stderr)
+    return 1 if summary.failed else 0
+
+
+def parse_channels(text: str | None) -> tuple[int, ...] | None:
+    """``"0,2"`` → (0, 2).
+
+    Raises
+    ------
+    ImageError : not numbers.
+    """
+    from delineate.errors import ImageError
+
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ImageError(f"--channels {text}: expected numbers such as 0 or 0,2") from error
+
+
+def use_threads(threads: int | None) -> None:
+    """Limit torch and numba to so many threads."""
+    if threads is None:
+        return
+    os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)

@@ -1,0 +1,118 @@
+"""Progress on the terminal: bars with rate and remaining time, plain lines where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from delineate.data.layouts import Pair
+    from delineate.training.fit import Progress as Step
+
+console = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """A line for the person, on standard error, so that standard output stays clean."""
+    console.print(text, markup=False)
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("left", style="dim"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+class RunProgress:
+    """Progress over the images of a run, and over the tiles of large ones."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.bar = _bar()
+        self.number = 0
+        self.task = self.bar.add_task(text, total=None, note="")
+
+    def __enter__(self) -> Self:
+        if console.is_terminal:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def image(self, name: str, number: int, total: int) -> None:
+        """An image is begun."""
+        self.number = number
+        self.bar.update(
+            self.task, total=total, completed=number, note=f"{number + 1}/{total} {name[-40:]}"
+        )
+
+    def tiles(self, done: int, total: int) -> None:
+        """Tiles of the image are done."""
+        self.bar.update(self.task, completed=self.number + 0.9 * done / total)
+
+    def finished(self, name: str, outcome: str) -> None:
+        """An image is done."""
+        self.bar.update(self.task, completed=self.number + 1)
+        if outcome.startswith("failed") or not console.is_terminal:
+            say(f"{name}: {outcome}")
+
+
+class TrainProgress:
+    """Progress of a training; without a terminal one line for each twentieth of it."""
+
+    def __init__(self) -> None:
+        self.bar = _bar()
+        self.task = self.bar.add_task("", total=None, note="")
+        self.told = -1
+
+    def __enter__(self) -> Self:
+        if console.is_terminal:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def stage(self, text: str) -> None:
+        """A new stage begins."""
+        self.bar.reset(self.task, description=text, total=None, note="")
+        if not console.is_terminal:
+            say(text)
+
+    def preparing(self, pairs: Iterable[Pair]) -> Iterable[Pair]:
+        """Counts the pairs that are prepared."""
+        every = list(pairs)
+        for number, pair in enumerate(every):
+            self.bar.update(self.task, total=len(every), completed=number, note=pair.name[-40:])
+            yield pair
+        self.bar.update(self.task, completed=len(every))
+
+    def step(self, progress: Step) -> None:
+        """A step was taken."""
+        scores = " ".join(
+            f"{name.removeprefix('val_')} {value:.3f}" for name, value in progress.scores.items()
+        )
+        note = (
+            f"{progress.step}/{progress.steps} loss {progress.loss:.3f} {scores} "
+            f"{progress.patches_per_second:.1f} patches/s"
+        )
+        self.bar.update(self.task, total=progress.steps, completed=progress.step, note=note)
+        part = progress.step * 20 // progress.steps
+        if part != self.told and not console.is_terminal:
+            self.told = part
+            say(note)

@@ -1,0 +1,82 @@
+"""`delineate train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from delineate.cli.progress import TrainProgress, say
+
+
+def train(
+    recipe: str,
+    /,
+    *settings: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("runs/model"),
+    start: Annotated[str | None, Parameter(name="--from")] = None,
+    threads: int | None = None,
+    allow_imports: bool = False,
+) -> int:
+    """Train a model on images with labels.
+
+    Takes a recipe, or a folder of images and labels and no configuration at all. The folder holds
+    images/ and labels/ with equal names; or images beside files whose names end in _masks, _mask,
+    _labels, _label or _seg; or give a CSV table with the columns image and labels. Any setting of
+    a recipe is changed as --section.name value; `delineate recipes --settings` lists them.
+
+    The output folder receives model/ (give it to `predict --model`), metrics.csv, curves.png and
+    checkpoints. A training that was interrupted, or killed, goes on when the same command is given
+    again, and ends with the same weights.
+
+        delineate train my-data -o runs/mine
+        delineate train my-data -o runs/mine --from nuclei --train.steps 300
+        delineate train my-data -o runs/mine --data.diameter 40 --train.batch 4
+        delineate train recipe.yaml -o runs/mine --seed 1
+
+    Parameters
+    ----------
+    recipe
+        A folder or CSV table of images and labels, a YAML file, or the name of a packaged recipe.
+    settings
+        Settings of the recipe, such as --train.steps 500.
+    out
+        Folder of the run.
+    start
+        Model whose weights training starts from: a name, or a folder. Without a recipe, its own
+        recipe (channels, scale, normalisation) is taken.
+    threads
+        Threads of the processor to use; by default all.
+    allow_imports
+        Allow a recipe to import its network from outside the package.
+    """
+    from delineate.cli.overrides import parse_overrides
+    from delineate.cli.predict import use_threads
+    from delineate.model import load
+    from delineate.recipe import Recipe, override
+    from delineate.runs import train as runs
+
+    use_threads(threads)
+    overrides = parse_overrides(settings)
+    source = Path(recipe)
+    base = None if start is None else load(start, allow_imports=allow_imports)
+    if source.is_dir() or source.suffix.lower() == ".csv":
+        values = {} if base is None else base.recipe.model_dump(mode="json")
+        if base is not None:
+            values["data"]["in_channels"] = base.description.in_channels
+            values["train"] = {}
+        values["name"] = source.resolve().stem
+        values = override(values, {"data.images": str(source), **overrides})
+        chosen = Recipe.build(values, "these settings")
+    else:
+        chosen = Recipe.load(recipe, overrides)
+    with TrainProgress() as progress:
+        model = runs.train(
+            chosen, out, start=base, reporter=progress, allow_imports=allow_imports
+        )
+    scores = ", ".join(
+        f"{k.removeprefix('val_')} {v:.3f}" for k, v in model.description.scores[0].items()
+    )
+    say(f"model → {out / 'model'}" + (f" (validation: {scores})" if scores else ""))
+    return 0

@@ -1,0 +1,78 @@
+"""Decode the maps of an earlier run again, with other parameters."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from delineate.errors import ModelError, ReadError
+from delineate.inference.predict import Prediction, decode_maps
+from delineate.inference.runner import Progress
+from delineate.io import ImageFile, read
+from delineate.methods.base import Method
+from delineate.recipe import Recipe
+from delineate.runs.outputs import Outputs, RunFolder
+from delineate.runs.predict import Listener, Summary, run_all
+
+
+def decode_folder(
+    run: str | Path,
+    out: str | Path,
+    decoding: dict[str, Any],
+    outputs: Outputs | None = None,
+    *,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> Summary:
+    """Decode the maps of a run with other parameters and write a run folder of its own.
+
+    Parameters
+    ----------
+    run : folder that `predict` with kept maps wrote.
+    decoding : parameters of the method, such as ``{"threshold": 0.7}``; the others stay.
+
+    Raises
+    ------
+    ReadError : the run has no maps.
+    ModelError : a parameter is unknown or invalid.
+    WriteError : `out` holds a run with other settings.
+    """
+    run, outputs = Path(run), outputs or Outputs()
+    record_file = run / "run.json"
+    if not record_file.exists() or not (run / "maps").is_dir():
+        raise ReadError(f"{run}: no maps of a run here; predict again with --keep-maps")
+    record = json.loads(record_file.read_text(encoding="utf-8"))
+    method: Method = Recipe.build(record["recipe"]).method
+    before = record["settings"].get("decoding", {})
+    try:
+        method = type(method).model_validate({**method.model_dump(), **before, **decoding})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ModelError(f"{first['loc'][0]}: {first['msg']}") from error
+    files = [
+        ImageFile(Path(i["path"]), i["name"]) for i in record["inputs"] if i["status"] == "done"
+    ]
+    folder = RunFolder(
+        Path(out),
+        {**record["settings"], "decoding": {**before, **decoding}},
+        outputs,
+        overwrite,
+    )
+
+    def predict(image: ImageFile, _: Progress | None) -> Prediction:
+        import zarr
+
+        stored = zarr.open_array(str(run / "maps" / f"{image.name}.zarr"), mode="r")
+        maps = np.asarray(stored[...])
+        axes = record["settings"].get("axes")
+        prediction = decode_maps(maps, read(image.path, axes=axes), method)
+        used = stored.attrs.get("diameter")
+        return replace(prediction, diameter=float(used) if isinstance(used, int | float) else None)
+
+    facts = {k: record[k] for k in ("model", "recipe", "seed")}
+    return run_all(folder, files, predict, facts, listener)

@@ -1,0 +1,86 @@
+"""Write label images in the formats of other programs."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from delineate.io import (
+    find_images,
+    read_labels,
+    write_geojson,
+    write_labels,
+    write_outlines,
+    write_rois,
+)
+from delineate.runs.predict import Listener
+
+if TYPE_CHECKING:
+    from delineate.labels import Table
+
+SUFFIXES = {"rois": ".zip", "geojson": ".geojson", "outlines": ".txt", "zarr": ".ome.zarr"}
+
+
+def export_folder(
+    source: str | Path,
+    out: str | Path,
+    formats: Sequence[str],
+    *,
+    listener: Listener | None = None,
+) -> int:
+    """Write every label image of a run or folder in `formats`; the number of images.
+
+    Parameters
+    ----------
+    source : run folder, folder of label files, or one file.
+    out : receives a folder for each format.
+    formats : of "rois", "geojson", "outlines", "zarr".
+
+    Raises
+    ------
+    ReadError, LabelError, WriteError : as their texts say.
+    """
+    source, out = Path(source), Path(out)
+    run = (source / "run.json").exists()
+    files = find_images(source / "labels" if run else source)
+    measured = _measurements(source / "objects.csv") if run and "geojson" in formats else {}
+    for number, file in enumerate(files):
+        if listener:
+            listener.image(file.name, number, len(files))
+        labels = read_labels(file.path)
+        for kind in formats:
+            path = out / kind / f"{file.name}{SUFFIXES[kind]}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if kind == "rois":
+                write_rois(path, labels)
+            elif kind == "geojson":
+                write_geojson(path, labels, measured.get(file.name))
+            elif kind == "outlines":
+                write_outlines(path, labels)
+            else:
+                write_labels(path, labels)
+        if listener:
+            listener.finished(file.name, ", ".join(formats))
+    return len(files)
+
+
+def _measurements(table: Path) -> dict[str, Table]:
+    """The table of objects of a run, by image; only columns of numbers."""
+    if not table.exists():
+        return {}
+    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
+    with table.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            rows[row.pop("image")].append(row)
+    return {
+        image: {
+            name: np.array([int(r[name]) if name == "label" else float(r[name] or "nan") for r in own])
+            for name in own[0]
+        }
+        for image, own in rows.items()
+    }
