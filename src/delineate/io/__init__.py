@@ -6,7 +6,11 @@ from delineate.io.atomic import atomic_path
 from delineate.io.check import check_pixels
 from delineate.io.find import ImageFile, find_images, natural_key
 from delineate.io.formats import FORMATS
-from delineate.io.read import read, read_labels, scenes
+from delineate.io.geojson import read_geojson, write_geojson
+from delineate.io.outlines_text import write_outlines
+from delineate.io.raster import polygons_to_labels
+from delineate.io.read import read, read_label_image, read_labels, scenes
+from delineate.io.rois import read_rois, write_rois
 from delineate.io.tables import read_table, write_table
 from delineate.io.write import write_image, write_labels
 
@@ -17,11 +21,18 @@ __all__ = [
     "check_pixels",
     "find_images",
     "natural_key",
+    "polygons_to_labels",
     "read",
+    "read_geojson",
+    "read_label_image",
     "read_labels",
+    "read_rois",
     "read_table",
     "scenes",
+    "write_geojson",
     "write_image",
     "write_labels",
+    "write_outlines",
+    "write_rois",
     "write_table",
 ]

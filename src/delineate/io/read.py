@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.errors import AxesError, DelineateError, LabelError, ReadError
+from delineate.errors import DelineateError, LabelError, ReadError
 from delineate.image import Image
 from delineate.io.axes import Raw, to_image
-from delineate.io.formats import FORMATS, is_zarr, kind_of
-
-log = logging.getLogger("delineate")
+from delineate.io.formats import kind_of
 
 
 def read(path: str | Path, *, axes: str | None = None, scene: int | str | None = None) -> Image:
@@ -94,6 +92,23 @@ def read_labels(path: str | Path, axes: str | None = None) -> NDArray[Any]:
     ReadError, AxesError : as for `read`.
     LabelError : a colour picture, several channels or times, negative ids or fractions.
     """
+    image = read_label_image(path, axes)
+    if "T" in image.axes:
+        raise LabelError(
+            f"{path}: is a movie (axes {image.axes}, shape {image.shape}), one label image is "
+            "expected; save each time in a file of its own"
+        )
+    return image.numpy()
+
+
+def read_label_image(path: str | Path, axes: str | None = None) -> Image:
+    """Label image in a file with its axes ([T,] [Z,] Y, X) and pixel size; else as `read_labels`.
+
+    Raises
+    ------
+    ReadError, AxesError : as for `read`.
+    LabelError : a colour picture, several channels, negative ids or fractions.
+    """
     path = Path(path)
     image = read(path, axes=axes)
     if image.is_rgb:
@@ -101,12 +116,12 @@ def read_labels(path: str | Path, axes: str | None = None) -> NDArray[Any]:
             f"{path}: is a colour picture, not a label image; save one integer a pixel "
             "(0 background, 1, 2, 3 … the objects)"
         )
-    if image.axes != image.spatial_axes:
+    if "C" in image.axes:
         raise LabelError(
-            f"{path}: has the axes {image.axes} (shape {image.shape}), a label image has "
-            "ZYX or YX; save each channel or time in a file of its own"
+            f"{path}: has {image.n_channels} channels (axes {image.axes}, shape {image.shape}), "
+            "a label image has none; save each in a file of its own"
         )
-    return as_labels(image.numpy(), str(path))
+    return replace(image, data=as_labels(image.numpy(), str(path)), channels=())
 
 
 def as_labels(pixels: NDArray[Any], name: str) -> NDArray[Any]:
@@ -161,6 +176,3 @@ def scenes(path: str | Path) -> list[str]:
 
         return microscope_scenes(kind, path)
     return [path.stem]
-
-
-__all__ = ["FORMATS", "AxesError", "as_labels", "is_zarr", "read", "read_labels", "scenes"]

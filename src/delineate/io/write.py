@@ -34,7 +34,7 @@ def write_labels(
     Parameters
     ----------
     path : file to write.
-    labels : ([Z,] Y, X) integers from 0.
+    labels : ([T,] [Z,] Y, X) integers from 0.
     like : image that the labels belong to; gives the axes, pixel size and unit.
     axes : axes of `labels` where there is no such image or it has others; YX or ZYX by the
         number of axes where neither says (three axes of a label image are a volume).
@@ -106,10 +106,10 @@ def _labels_image(path: Path, labels: NDArray[Any], like: Image | None, axes: st
     labels = as_labels(labels, str(path))
     if axes is None:
         axes = like.spatial_axes if like is not None else "ZYX"[3 - labels.ndim :]
-    if len(axes) != labels.ndim or axes not in ("YX", "ZYX"):
+    if len(axes) != labels.ndim or axes not in ("YX", "ZYX", "TYX", "TZYX"):
         raise AxesError(
             f"{path}: labels of shape {labels.shape} do not have the axes {axes!r}; "
-            "a label image has YX or ZYX"
+            "a label image has YX or ZYX, and T before them in a movie"
         )
     highest = int(labels.max()) if labels.size else 0
     dtype = next(
@@ -140,8 +140,8 @@ def _write_imagej(path: Path, image: Image) -> None:
 
     # All six axes are written out: left to itself, tifffile takes a width of 1 for samples.
     metadata: dict[str, Any] = {"axes": "TZCYXS"}
-    depth = image.sizes.get("Z", 1)
-    pixels = image.numpy().reshape(1, depth, 1, *image.spatial_shape[-2:], 1)
+    times, depth = image.sizes.get("T", 1), image.sizes.get("Z", 1)
+    pixels = image.numpy().reshape(times, depth, 1, *image.shape[-2:], 1)
     resolution = None
     if image.pixel_size:
         metadata["unit"] = (
