@@ -9,10 +9,10 @@ from delineate.io.formats import FORMATS
 from delineate.io.geojson import read_geojson, write_geojson
 from delineate.io.outlines_text import write_outlines
 from delineate.io.raster import polygons_to_labels
-from delineate.io.read import read, read_label_image, read_labels, scenes
+from delineate.io.reading import read, read_label_image, read_labels, scenes
 from delineate.io.rois import read_rois, write_rois
 from delineate.io.tables import read_table, write_table
-from delineate.io.write import write_image, write_labels
+from delineate.io.writing import write_image, write_labels
 
 __all__ = [
     "FORMATS",

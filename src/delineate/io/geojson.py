@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from delineate.errors import ReadError, WriteError
 from delineate.io.atomic import atomic_path
-from delineate.io.planes import Shape, draw, outlines_of_planes
 from delineate.io.raster import Ring
+from delineate.io.shapes import Shape, draw, outlines_of_planes
 from delineate.labels import Outline, Polygon
 
 log = logging.getLogger("delineate")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from delineate.errors import ReadError
 from delineate.io.axes import Raw
-from delineate.io.scenes import pick_scene
+from delineate.io.pick_scene import pick_scene
 from delineate.io.units import micrometres
 
 _BY_TYPE = {"channel": "C", "time": "T"}

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from delineate.errors import LabelError
 from delineate.io.atomic import atomic_path
-from delineate.io.planes import outlines_of_planes
+from delineate.io.shapes import outlines_of_planes
 
 
 def write_outlines(path: str | Path, labels: ArrayLike) -> None:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from delineate.errors import ReadError
 from delineate.io.axes import Raw
 from delineate.io.lazy import Mapped
-from delineate.io.scenes import pick_scene
+from delineate.io.pick_scene import pick_scene
 from delineate.io.tiff_metadata import metadata
-from delineate.io.tiff_pixels import TiffPixels
+from delineate.io.tiff_pixels import TiffPixels, is_regular
 
 _ALPHA = (1, 2)
 """Values of the tag ExtraSamples that mean opacity."""
@@ -49,9 +49,7 @@ def read_tiff(path: Path, scene: int | str | None = None) -> Raw:
             stored = np.dtype(series.dtype).newbyteorder(file.byteorder)
             data = Mapped(path, int(series.dataoffset), shape, stored)
         else:
-            data = TiffPixels(path, number, series)
-            if not data.regular:
-                data = series.asarray()
+            data = TiffPixels(path, number, series) if is_regular(series) else series.asarray()
         extra = tuple(int(kind) for kind in page.extrasamples)
         rgb = photometric in (2, 3, 6) and "S" in axes
     return Raw(

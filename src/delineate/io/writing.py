@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from delineate.errors import AxesError, LabelError, WriteError
 from delineate.image import Image
 from delineate.io.atomic import atomic_path
-from delineate.io.read import as_labels
+from delineate.io.reading import as_labels
 
 log = logging.getLogger("delineate")
 
