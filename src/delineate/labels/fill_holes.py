@@ -44,7 +44,7 @@ def fill_holes(labels: ArrayLike) -> NDArray[np.integer[Any]]:
     hole_owners(numbered.reshape(volume), parts.reshape(volume), array.ndim == 2, owners)
     # A background that meets no label at all fills the whole image and keeps owner 0.
     values = np.concatenate([np.zeros(1, array.dtype), ids])[np.maximum(owners, 0)]
-    result = array.copy()
-    hole = values[parts]
-    np.copyto(result, hole, where=hole != 0)
+    result = np.array(array)
+    for row, part in zip(result, parts, strict=True):
+        np.copyto(row, values[part], where=values[part] != 0)
     return result
