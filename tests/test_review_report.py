@@ -24,6 +24,7 @@ from delineate.review.charts import histogram, size_bins
 from delineate.review.overlay import write_overlay
 from delineate.review.report import write_report
 from delineate.review.run_folder import read_run
+from delineate.review.run_tables import read_object_sizes
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 HOSTILE = '<script>alert("x")</script>&"\'<img src=x onerror=alert(1)>'
@@ -119,10 +120,11 @@ def make_run(
     run = {
         "schema": 1,
         "delineate": "0.1.0",
-        "command": ["delineate", "predict", "my images", "-o", "out"],
+        "command": ["/opt/tools/bin/delineate", "predict", "my images", "-o", "out"],
         "started": "2026-03-04T05:06:07+01:00",
         "seconds": 75.0,
         "model": {"name": "nuclei", "sha256": "cd" * 32},
+        "settings": {"run": {"tile": 256}},
         "recipe": {"method": {"name": "flows", "threshold": 0.5}, "seed": 3},
         "inputs": inputs,
     }
@@ -142,8 +144,8 @@ def test_the_page_says_what_was_run_and_what_came_out(tmp_path: Path) -> None:
     assert page.all("h1")
     for fact in (
         "1,203 objects in 2 images", "nuclei", "4 March 2026, 05:06", "1 min 15 s", "0.1.0",
-        "Size distribution", "delineate predict 'my images' -o out", "threshold: 0.5", "cd" * 32,
-        "ab" * 32 + " a", "1,200 objects", "Stringer",
+        "Size distribution", "delineate predict 'my images' -o out", "threshold: 0.5", "tile: 256",
+        "cd" * 32, "ab" * 32 + " a", "1,200 objects", "Stringer",
     ):  # fmt: skip
         assert fact in page.text, fact
     for section in ("pictures", "table", "settings", "notes"):
@@ -253,7 +255,31 @@ def test_sizes_are_in_physical_units_where_all_images_have_them(tmp_path: Path) 
     assert "Diameter (µm)" in page.text
     assert "10.0 µm" in page.text
     assert "20.0 px" in page.text
+    mixed = make_run(tmp_path / "mixed", {"a": [314], "b": [314]}, pixel_size=0.5)
+    table_text = (mixed / "objects.csv").read_text().replace("b,1,314,78.5", "b,1,314,")
+    (mixed / "objects.csv").write_text(table_text)
+    assert "µm" not in page_of(mixed)[0].text
     assert "µm" not in page_of(make_run(tmp_path / "px", areas))[0].text
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "diameter", "size", "unit"),
+    [
+        ("equivalent_diameter,equivalent_diameter_um", "20,5", 20, 0.25, "µm"),
+        ("equivalent_diameter,equivalent_diameter_furlong", "20,5", 20, 0.25, "furlong"),
+        ("area,area_convex,area_um2", "314.159265,9,78.53981625", 20, 0.5, "µm"),
+        ("volume,volume_nm3", "4188.790205,33510.32164", 20, 2, "nm"),
+        ("area,area_convex", "314.159265,400", 20, np.nan, "µm"),
+    ],
+)
+def test_sizes_are_understood_as_tables_name_them(
+    tmp_path: Path, head: str, row: str, diameter: float, size: float, unit: str
+) -> None:
+    (tmp_path / "objects.csv").write_text(f"image,label,{head}\na,1,{row}\n")
+    sizes = read_object_sizes(tmp_path / "objects.csv")
+    assert sizes.diameters["a"][0] == pytest.approx(diameter, rel=1e-6)
+    assert sizes.pixel_size.get("a", np.nan) == pytest.approx(size, rel=1e-6, nan_ok=True)
+    assert sizes.unit == unit
 
 
 def test_rows_sort_by_numbers_not_by_their_text(tmp_path: Path) -> None:

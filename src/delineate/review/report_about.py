@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -45,7 +48,7 @@ def settings(page: Page) -> str:
     run = page.run
     facts = (
         ("Delineate", run.version),
-        ("Command", shlex.join(run.command)),
+        ("Command", shlex.join(_command(run.command))),
         ("Started", run.started.isoformat(" ") if run.started else ""),
         ("Model", run.model),
         ("Model SHA-256", run.model_sha256),
@@ -54,11 +57,11 @@ def settings(page: Page) -> str:
     rows = "".join(
         f"<dt>{name}</dt><dd><code>{escape(value)}</code></dd>" for name, value in facts if value
     )
-    recipe = yaml.safe_dump(dict(run.recipe), sort_keys=False, allow_unicode=True)
     hashes = "\n".join(f"{i.sha256}  {i.name}" for i in run.images if i.sha256)
     blocks = (
         ("Version, command and model", f'<dl class="pairs">{rows}</dl>'),
-        ("Recipe", f"<pre>{escape(recipe)}</pre>" if run.recipe else ""),
+        ("Settings of the prediction", _yaml(run.settings)),
+        ("Recipe of the model", _yaml(run.recipe)),
         ("Checksums of the inputs (SHA-256)", f"<pre>{escape(hashes)}</pre>" if hashes else ""),
     )
     shown = "".join(
@@ -70,6 +73,21 @@ def settings(page: Page) -> str:
         '<section id="settings"><h2>Settings</h2><p>What it takes to get the same result again; '
         f"<code>run.json</code> has it for machines.</p>{shown}</section>"
     )
+
+
+def _command(words: Sequence[str]) -> list[str]:
+    """The command as it was typed: without the path at which it is installed."""
+    if not words:
+        return []
+    first = "delineate" if Path(words[0]).stem in ("delineate", "__main__") else words[0]
+    return [first, *words[1:]]
+
+
+def _yaml(values: Mapping[str, Any]) -> str:
+    """Nested settings as a block of YAML; nothing where there are none."""
+    if not values:
+        return ""
+    return f"<pre>{escape(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))}</pre>"
 
 
 def notes(page: Page) -> str:

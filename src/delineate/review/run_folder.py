@@ -59,6 +59,7 @@ class Run:
     model: str
     model_sha256: str
     recipe: Mapping[str, Any]
+    settings: Mapping[str, Any]
     images: tuple[ImageResult, ...]
     unit: str = "µm"
 
@@ -122,8 +123,7 @@ def read_run(folder: Path) -> Run:
         images.append(_image(folder, name, row, entry, sizes))
     rest = (entry for entry in inputs if id(entry) not in taken)
     images.extend(_image(folder, str(entry.get("name", "")), {}, entry, sizes) for entry in rest)
-    model, recipe = record.get("model"), record.get("recipe")
-    model = model if isinstance(model, dict) else {}
+    model = _mapping(record.get("model"))
     return Run(
         folder=folder,
         version=str(record.get("delineate") or ""),
@@ -132,7 +132,8 @@ def read_run(folder: Path) -> Run:
         seconds=finite(record.get("seconds")),
         model=str(model.get("name") or ""),
         model_sha256=str(model.get("sha256") or ""),
-        recipe=recipe if isinstance(recipe, dict) else {},
+        recipe=_mapping(record.get("recipe")),
+        settings=_mapping(record.get("settings")),
         images=tuple(images),
         unit=sizes.unit,
     )
@@ -201,6 +202,10 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _moment(value: Any) -> datetime | None:

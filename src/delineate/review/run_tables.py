@@ -43,6 +43,7 @@ _MEASURES = (
     _Measure("area", 2, 4 / pi),
     _Measure("volume", 3, 6 / pi),
 )
+_ONLY_UNITS_FOLLOW = ("diameter", "equivalent_diameter")  # area_convex is no area in "convex"
 _UNITS = {"um": "µm", "µm": "µm", "μm": "µm", "nm": "nm", "mm": "mm", "cm": "cm"}
 
 
@@ -122,6 +123,6 @@ def _physical_column(head: list[str], column: str) -> tuple[int, str]:
     for index, name in enumerate(head):
         stem, _, unit = name.rpartition("_")
         unit = unit.rstrip("23²³^")
-        if stem == column and unit in _UNITS:
-            return index, _UNITS[unit]
+        if stem == column and (unit in _UNITS or column in _ONLY_UNITS_FOLLOW):
+            return index, _UNITS.get(unit, unit)
     return -1, "µm"
