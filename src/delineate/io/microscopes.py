@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -17,6 +18,8 @@ from delineate.io.axes import Raw
 from delineate.io.pick_scene import pick_scene
 from delineate.io.planes import Planes, ReadPlane
 from delineate.io.units import micrometres
+
+log = logging.getLogger("delineate")
 
 _MODULES = {"czi": "pylibCZIrw.czi", "nd2": "nd2", "lif": "liffile"}
 _CZI_TYPES = {
@@ -183,6 +186,9 @@ class _Nd2Planes(Planes):
                 frame = frame.reshape(channels, y, x, inside)
                 if s == 1:
                     frame = np.moveaxis(frame, 3, 1).reshape(c, y, x, 1)
+                else:
+                    # NIS-Elements stores blue, green, red, and the library leaves it so.
+                    frame = frame[..., ::-1]
                 return frame[:, rows.start : rows.stop, columns.start : columns.stop]
 
             yield read
@@ -203,9 +209,25 @@ def _read_nd2(path: Path, file: Any, scene: int | str | None) -> Raw:
         inner = (channels * inside, known.heightPx, known.widthPx, 1)
     pixels = _Nd2Planes(path, (*frames.shape, *inner), file.dtype, frames)
     axes = "".join(a if a in "TZ" else "Q" for a in outer) + "CYXS"
-    voxel = file.voxel_size()
-    sizes = {"Z": float(voxel.z), "Y": float(voxel.y), "X": float(voxel.x)}
-    return Raw(pixels, axes, *micrometres(sizes, "µm"), _nd2_channels(file), rgb=inside == 3)
+    sizes, names = _nd2_metadata(path, file)
+    return Raw(pixels, axes, *micrometres(sizes, "µm"), names, rgb=inside == 3)
+
+
+def _nd2_metadata(path: Path, file: Any) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Pixel size in micrometres along the axes that were calibrated, and names of the channels."""
+    try:
+        listed = tuple(file.metadata.channels or ())
+    except Exception as error:
+        # The library fails on the description of some light paths; the pixels are not concerned.
+        log.warning("%s: pixel size and channel names cannot be read (%s)", path.name, error)
+        return {}, ()
+    if not listed:
+        return {}, ()
+    volume = listed[0].volume
+    known = zip("XYZ", volume.axesCalibrated, volume.axesCalibration, strict=True)
+    sizes = {axis: float(size) for axis, calibrated, size in known if calibrated}
+    names = tuple(str(entry.channel.name or "") for entry in listed)
+    return sizes, names if all(names) else ()
 
 
 def _nd2_components(file: Any) -> tuple[int, int]:
@@ -216,12 +238,6 @@ def _nd2_components(file: Any) -> tuple[int, int]:
 
 def _nd2_scenes(file: Any) -> list[str]:
     return [f"position {i + 1}" for i in range(file.sizes.get("P", 1))]
-
-
-def _nd2_channels(file: Any) -> tuple[str, ...]:
-    listed = getattr(file.metadata, "channels", None) or ()
-    names = tuple(str(entry.channel.name or "") for entry in listed)
-    return names if all(names) else ()
 
 
 # LIF
@@ -261,7 +277,7 @@ def _read_lif(path: Path, file: Any, scene: int | str | None) -> Raw:
         data = _LifPlanes(path, tuple(image.shape), image.dtype, number, axes.index("Y"))
     else:
         data = image.asarray()
-    letters = "".join(axis if len(axis) == 1 else "Q" for axis in axes)
+    letters = "".join({"λ": "E", "Λ": "E"}.get(a, a) if len(a) == 1 else "Q" for a in axes)
     sizes = {
         axis: abs(float(places[1] - places[0]))
         for axis, places in image.coords.items()
