@@ -9,7 +9,7 @@ def write_lif(path, images):
     """LIF (version 2) of named arrays with the axes ``T C Z Y X`` or ``Y X S``, 0.5 µm a pixel."""
     elements, blocks = [], []
     for number, (name, axes, pixels, luts) in enumerate(images):
-        strides = {a: s for a, s in zip(axes, pixels.strides, strict=True)}
+        strides = dict(zip(axes, pixels.strides, strict=True))
         dims = "".join(
             f'<DimensionDescription DimID="{ {"X": 1, "Y": 2, "Z": 3, "T": 4}[a] }" '
             f'NumberOfElements="{n}" Origin="0" Length="{(n - 1) * (2e-6 if a == "Z" else 5e-7)}" '
@@ -21,7 +21,8 @@ def write_lif(path, images):
         step = strides[channel_axis] if channel_axis else 0
         channels = "".join(
             f'<ChannelDescription DataType="0" ChannelTag="{c + 1 if channel_axis == "S" else 0}" '
-            f'Resolution="{8 * pixels.itemsize}" NameOfMeasuredQuantity="" Min="0" Max="255" Unit="" '
+            f'Resolution="{8 * pixels.itemsize}" NameOfMeasuredQuantity="" Min="0" Max="255" '
+            'Unit="" '
             f'LUTName="{lut}" IsLUTInverted="0" BytesInc="{c * step}" BitInc="0"/>'
             for c, lut in enumerate(luts)
         )

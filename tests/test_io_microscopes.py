@@ -4,10 +4,10 @@ import sys
 
 import numpy as np
 import pytest
-from microscope_files import numbered, write_lif, write_nd2
 
 from delineate.errors import ReadError
 from delineate.io import read, scenes
+from microscope_files import numbered, write_lif, write_nd2
 
 
 @pytest.fixture

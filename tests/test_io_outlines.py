@@ -71,7 +71,7 @@ def test_polygons_along_pixel_edges_fill_exactly(labels):
 )
 def test_any_polygon_is_filled_at_pixel_centres(corners):
     # Shifted so that no edge goes through a centre, where rounding would decide.
-    corners = corners + [0.01234567891, 0.03456789123]
+    corners = np.add(corners, [0.01234567891, 0.03456789123])
     rows, columns, mask = fill([corners], (14, 12))
     filled = np.zeros((14, 12), bool)
     filled[rows, columns] = mask
