@@ -73,7 +73,8 @@ def match(truth: ArrayLike, pred: ArrayLike, threshold: float = 0.5, min_size: i
 
     Above 0.5 an object has one partner at most. At or below, each connected component of the
     overlap graph gets the assignment with the most matches and, among those, the largest sum of
-    IoU, which is the rule of StarDist's `matching`.
+    IoU over all pairs assigned, also those under the threshold, which then are no matches. This
+    is the rule of StarDist's `matching` and of cellpose's `average_precision`.
 
     Parameters
     ----------
@@ -94,12 +95,10 @@ def match_overlaps(overlaps: Overlaps, threshold: float = 0.5) -> Matching:
     if not 0 < threshold <= 1:
         raise ValueError(f"the IoU threshold is {threshold}; expected 0 < threshold <= 1")
     ious = overlaps.ious
-    candidates = np.flatnonzero(ious >= threshold)
-    if threshold <= 0.5:
-        chosen = _assign(
-            overlaps.truth_index[candidates], overlaps.pred_index[candidates], ious[candidates]
-        )
-        candidates = candidates[chosen]
+    if threshold > 0.5:
+        candidates = np.flatnonzero(ious >= threshold)
+    else:
+        candidates = _assign(overlaps.truth_index, overlaps.pred_index, ious, threshold)
     tp = int(candidates.size)
     return Matching(
         float(threshold),
@@ -113,30 +112,52 @@ def match_overlaps(overlaps: Overlaps, threshold: float = 0.5) -> Matching:
 
 
 def _assign(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], ious: NDArray[np.float64]
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    ious: NDArray[np.float64],
+    threshold: float,
 ) -> NDArray[np.int64]:
-    """Edges (ascending) of the matching with the most edges and then the largest sum of IoU."""
+    """Matched edges (ascending) of the overlap graph; see `match` for which are best."""
+    strong = ious >= threshold
+    alone = strong.copy()
+    for nodes in (rows, columns):
+        alone &= np.bincount(nodes, strong)[nodes] == 1
+    # Two objects that match each other and nothing else are matched in every best assignment.
+    open_row, open_column = (~np.isin(nodes, nodes[alone]) for nodes in (rows, columns))
+    edges = np.flatnonzero(open_row & open_column)
+    chosen = [
+        group[_assign_one(rows[group], columns[group], ious[group], threshold)]
+        for group in _components(edges, rows, columns)
+        if strong[group].any()
+    ]
+    return np.sort(np.concatenate([np.flatnonzero(alone), *chosen]))
+
+
+def _components(
+    edges: NDArray[np.int64], rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> list[NDArray[np.int64]]:
+    """The edges grouped by the connected components of their graph."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    if rows.size == 0:
-        return np.zeros(0, np.int64)
-    _, row = np.unique(rows, return_inverse=True)
-    _, column = np.unique(columns, return_inverse=True)
-    n = int(row.max()) + 1
-    size = n + int(column.max()) + 1
-    graph = coo_array((np.ones(row.size, np.int8), (row, n + column)), shape=(size, size))
-    component = connected_components(graph, directed=False)[1][row]
-    edges = np.argsort(component, kind="stable")
-    groups = np.split(edges, np.flatnonzero(np.diff(component[edges])) + 1)
-    chosen = [g if g.size == 1 else g[_assign_one(row[g], column[g], ious[g])] for g in groups]
-    return np.sort(np.concatenate(chosen))
+    if edges.size == 0:
+        return []
+    n = int(rows.max()) + 1
+    size = n + int(columns.max()) + 1
+    ones = np.ones(edges.size, np.int8)
+    graph = coo_array((ones, (rows[edges], n + columns[edges])), shape=(size, size))
+    component = connected_components(graph, directed=False)[1][rows[edges]]
+    order = np.argsort(component, kind="stable")
+    return np.split(edges[order], np.flatnonzero(np.diff(component[order])) + 1)
 
 
 def _assign_one(
-    rows: NDArray[np.int64], columns: NDArray[np.int64], ious: NDArray[np.float64]
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    ious: NDArray[np.float64],
+    threshold: float,
 ) -> NDArray[np.int64]:
-    """Edges of one connected component that its best assignment takes."""
+    """Matched edges of one connected component."""
     from scipy.optimize import linear_sum_assignment
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import min_weight_full_bipartite_matching
@@ -144,8 +165,8 @@ def _assign_one(
     _, row = np.unique(rows, return_inverse=True)
     _, column = np.unique(columns, return_inverse=True)
     n, m = int(row.max()) + 1, int(column.max()) + 1
-    # An edge weighs 1 and a part of its IoU that adds up to 1/2 at most: the number goes first.
-    weights = 1 + ious / (2 * min(n, m))
+    # IoU adds up to 1/2 at most, so that the number of matches goes first.
+    weights = (ious >= threshold) + ious / (2 * min(n, m))
     if n * m <= _DENSE_CELLS:
         dense = np.zeros((n, m))
         dense[row, column] = weights
@@ -164,4 +185,4 @@ def _assign_one(
         picked_rows, picked_columns = min_weight_full_bipartite_matching(matrix, maximize=True)
     partner = np.full(n, -1, np.int64)
     partner[picked_rows] = picked_columns
-    return np.flatnonzero(partner[row] == column)
+    return np.flatnonzero((partner[row] == column) & (ious >= threshold))
