@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,10 +67,8 @@ class Image:
                 f"axes {self.axes!r} name {len(self.axes)} axes, the data have "
                 f"{len(self.data.shape)} (shape {tuple(self.data.shape)})"
             )
-        if self.channels and "C" in self.axes and len(self.channels) != self.sizes["C"]:
-            raise AxesError(
-                f"{len(self.channels)} channel names for {self.sizes['C']} channels"
-            )
+        if self.channels and len(self.channels) != self.n_channels:
+            raise AxesError(f"{len(self.channels)} channel names for {self.n_channels} channels")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -107,43 +105,51 @@ class Image:
         """Whether the channels are the red, green and blue of one picture."""
         return self.channels == ("red", "green", "blue")
 
-    def select(self, **index: int | slice | Sequence[int]) -> Image:
+    def select(self, **index: SupportsIndex | slice | Sequence[int]) -> Image:
         """Part of the image along named axes: an integer drops its axis, a slice or list keeps it.
+
+        Of a lazy image only that part is read. Channel names and pixel size follow.
 
         Raises
         ------
         AxesError : an axis is not in the image, or an index lies outside it.
         """
-        key: list[Any] = []
+        unknown = sorted(set(index) - set(self.axes))
+        if unknown:
+            raise AxesError(f"no axis {', '.join(unknown)} in an image with axes {self.axes}")
+        key: list[int | slice] = []
+        then: list[tuple[str, NDArray[np.intp]]] = []
+        sizes = dict(self.pixel_size)
+        channels = self.channels
         for axis, size in self.sizes.items():
             wanted = index.get(axis, slice(None))
-            numbers = [wanted] if isinstance(wanted, int) else wanted
-            if not isinstance(numbers, slice):
-                for number in numbers:
-                    if not -size <= number < size:
-                        raise AxesError(f"index {number} is outside axis {axis} of length {size}")
-            key.append(wanted if isinstance(wanted, int | slice) else list(wanted))
-        missing = set(index) - set(self.axes)
-        if missing:
-            raise AxesError(f"no axis {', '.join(sorted(missing))} in an image with axes {self.axes}")
-        lists = [i for i, k in enumerate(key) if isinstance(k, list)]
-        data: Any = self.data[tuple(slice(None) if i in lists else k for i, k in enumerate(key))]
-        kept = [a for a, k in zip(self.axes, key, strict=True) if not isinstance(k, int)]
-        for i in lists:
-            data = np.take(np.asarray(data), key[i], axis=kept.index(self.axes[i]))
-        channels = self.channels
-        if channels and "C" in index:
-            picked: Any = np.asarray(channels, dtype=object)[
-                index["C"] if isinstance(index["C"], int | slice) else list(index["C"])
-            ]
-            channels = (picked,) if isinstance(picked, str) else tuple(picked)
-        axes = "".join(kept)
-        sizes = {a: s for a, s in self.pixel_size.items() if a in axes}
+            positions = _positions(wanted, axis, size)
+            if isinstance(wanted, slice):
+                key.append(wanted)
+            elif isinstance(wanted, Sequence | np.ndarray):
+                first = int(positions.min(initial=size))
+                key.append(slice(first, int(positions.max(initial=-1)) + 1))
+                then.append((axis, positions - first))
+            else:
+                key.append(int(positions[0]))
+                sizes.pop(axis, None)
+            steps = np.unique(np.abs(np.diff(positions)))
+            if axis in sizes and steps.size:
+                # Every second plane is twice as far away; unequal distances are no pixel size.
+                sizes[axis] *= int(steps[0])
+                if steps.size > 1 or steps[0] == 0:
+                    del sizes[axis]
+            if axis == "C" and channels:
+                channels = tuple(channels[i] for i in positions.tolist())
+        data: Any = self.data[tuple(key)]
+        axes = "".join(a for a, k in zip(self.axes, key, strict=True) if isinstance(k, slice))
+        for axis, places in then:
+            data = np.take(np.asarray(data), places, axis=axes.index(axis))
         return replace(self, data=data, axes=axes, channels=channels, pixel_size=sizes)
 
     def numpy(self) -> NDArray[Any]:
         """All pixels, in memory, with the axes `axes`."""
-        return cast(NDArray[Any], np.asarray(self.data[...]))
+        return np.asarray(self.data[...])
 
     def channel_first(self) -> NDArray[Any]:
         """All pixels of one time point as (C, [Z,] Y, X), a channel axis added where it lacks.
@@ -156,3 +162,21 @@ class Image:
             raise AxesError("the image has a time axis: select one time point, e.g. select(T=0)")
         pixels = self.numpy()
         return pixels if "C" in self.axes else pixels[None]
+
+
+def _positions(
+    wanted: SupportsIndex | slice | Sequence[int], axis: str, size: int
+) -> NDArray[np.intp]:
+    """Positions along an axis that an index means, from 0.
+
+    Raises
+    ------
+    AxesError : one lies outside the axis.
+    """
+    if isinstance(wanted, slice):
+        return np.arange(size, dtype=np.intp)[wanted]
+    listed = np.atleast_1d(np.asarray(wanted, dtype=np.intp))
+    outside = listed[(listed < -size) | (listed >= size)]
+    if outside.size:
+        raise AxesError(f"index {outside[0]} is outside axis {axis} of length {size}")
+    return np.where(listed < 0, listed + size, listed)
