@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from delineate.errors import WriteError
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""Errors of the disk, which concern whatever is being written."""
 
 
 @contextmanager
@@ -41,6 +45,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             raise WriteError(f"{path}: nothing was written")
         _move(temporary, path)
     except OSError as error:
+        concerned = error.errno in _DISK or temporary.name in f"{error.filename} {error.filename2}"
+        if not concerned:
+            raise
         raise WriteError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         _remove(temporary)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from delineate.errors import AxesError, ReadError
 from delineate.image import AXES, Image, LazyArray
@@ -36,7 +37,8 @@ class Raw(NamedTuple):
 
     `axes` has one letter an axis: T C Z Y X, S for the samples of a pixel, any other letter for
     an axis of which the file does not say what it is. `rgb` says that the samples are colours,
-    `alpha` that the last of them is the opacity.
+    `alpha` that the last of them is the opacity. `indices` are the numbers that a palette turned
+    into the colours of `data`: in a label image they are the ids.
     """
 
     data: LazyArray
@@ -46,6 +48,7 @@ class Raw(NamedTuple):
     channels: tuple[str, ...] = ()
     rgb: bool = False
     alpha: bool = False
+    indices: NDArray[Any] | None = None
 
 
 def to_image(raw: Raw, path: Path, axes: str | None) -> Image:
@@ -88,7 +91,8 @@ def to_image(raw: Raw, path: Path, axes: str | None) -> Image:
     if isinstance(raw.data, np.ndarray) or data.nbytes <= EAGER_BYTES:
         data = np.ascontiguousarray(data[...])
     n_channels = data.shape[final.index("C")] if "C" in final else 1
-    if len(channels) != n_channels:
+    renamed = not rgb and "C" in raw.axes + names and raw.axes.find("C") != names.find("C")
+    if len(channels) != n_channels or ("C" in final and renamed):
         channels = ()
     sizes = {a: raw.pixel_size[a] for a in "ZYX" if a in raw.pixel_size and a in final}
     return Image(data, final, sizes, raw.unit, channels, path)
@@ -160,9 +164,8 @@ def _known(raw: Raw, shape: tuple[int, ...], path: Path) -> str:
         log.info("%s: axes YX, as a picture of two axes without names", path.name)
         return "".join(letters)
     if unknown or len(set(names.replace("-", ""))) != len(names.replace("-", "")):
-        raise AxesError(
-            f"{path}: the file does not say what its axes are (shape {shape}); {_advice(shape)}"
-        )
+        said = "does not say what its axes are" if set(names) & set("QI") else f"has axes {names!r}"
+        raise AxesError(f"{path}: the file {said} (shape {shape}); {_advice(shape)}")
     log.info("%s: axes %s from the file", path.name, names.replace("-", ""))
     return names
 

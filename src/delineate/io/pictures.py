@@ -22,6 +22,7 @@ def read_png(path: Path) -> Raw:
     ReadError : not a PNG, truncated or damaged.
     """
     import imagecodecs
+    from PIL.PngImagePlugin import PngImageFile
 
     data = path.read_bytes()
     if data[:8] != b"\x89PNG\r\n\x1a\n":
@@ -33,12 +34,17 @@ def read_png(path: Path) -> Raw:
         pixels: NDArray[Any] = np.asarray(imagecodecs.png_decode(data))
     except Exception as error:
         raise ReadError(f"{path}: is a damaged PNG ({error}); copy or save it anew") from error
-    if bits == 1 and colour == 0:
-        pixels = pixels > 0
+    if colour == 0 and bits < 8:
+        # The decoder spreads 2 and 4 bits over 0 to 255; in the file they are 0 to 3 and 0 to 15.
+        pixels = pixels > 0 if bits == 1 else pixels // (255 // (2**bits - 1))
     has_alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
-    if pixels.ndim == 3 and colour == 3 and _is_grey(pixels):
-        pixels, has_alpha = pixels[..., 0], False
-    return _picture(pixels, has_alpha)
+    indices = None
+    if colour == 3:
+        with path.open("rb") as handle:
+            indices = np.array(PngImageFile(handle))
+        if _is_grey(pixels):
+            pixels, has_alpha = pixels[..., 0], False
+    return _picture(pixels, has_alpha)._replace(indices=indices)
 
 
 def read_jpeg(path: Path) -> Raw:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from delineate.errors import DelineateError, LabelError, ReadError
 from delineate.image import Image
 from delineate.io.axes import Raw, to_image
 from delineate.io.formats import kind_of
+
+log = logging.getLogger("delineate")
 
 
 def read(path: str | Path, *, axes: str | None = None, scene: int | str | None = None) -> Image:
@@ -35,7 +38,11 @@ def read(path: str | Path, *, axes: str | None = None, scene: int | str | None =
     ReadError : missing, unreadable, truncated, of an unknown format, or not of real numbers.
     AxesError : the axes are unknown or those named do not fit.
     """
-    path = Path(path)
+    return _read(Path(path), axes, scene, as_ids=False)
+
+
+def _read(path: Path, axes: str | None, scene: int | str | None, *, as_ids: bool) -> Image:
+    """Image of a file; with `as_ids` the numbers of a palette instead of its colours."""
     kind = kind_of(path)
     if not path.exists():
         raise ReadError(f"{path}: no such file")
@@ -44,7 +51,15 @@ def read(path: str | Path, *, axes: str | None = None, scene: int | str | None =
     if path.is_file() and path.stat().st_size == 0:
         raise ReadError(f"{path}: is empty (0 bytes); copy or save it anew")
     try:
-        return to_image(_raw(kind, path, scene), path, axes)
+        raw = _raw(kind, path, scene)
+        if as_ids and kind == "jpeg":
+            raise LabelError(
+                f"{path}: is a JPEG, which changes pixels, so that ids are lost; use PNG or TIFF"
+            )
+        if as_ids and raw.indices is not None:
+            log.info("%s: the numbers of its palette are taken for ids", path.name)
+            raw = Raw(raw.indices, raw.axes.replace("S", ""), raw.pixel_size, raw.unit)
+        return to_image(raw, path, axes)
     except DelineateError:
         raise
     except PermissionError as error:
@@ -79,7 +94,7 @@ def read_labels(path: str | Path, axes: str | None = None) -> NDArray[Any]:
 
     Parameters
     ----------
-    path : a file that `read` reads.
+    path : a file that `read` reads; of a palette picture the numbers are the ids.
     axes : as for `read`.
 
     Returns
@@ -110,7 +125,7 @@ def read_label_image(path: str | Path, axes: str | None = None) -> Image:
     LabelError : a colour picture, several channels, negative ids or fractions.
     """
     path = Path(path)
-    image = read(path, axes=axes)
+    image = _read(path, axes, None, as_ids=True)
     if image.is_rgb:
         raise LabelError(
             f"{path}: is a colour picture, not a label image; save one integer a pixel "

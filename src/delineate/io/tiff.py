@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ from delineate.io.lazy import Mapped
 from delineate.io.pick_scene import pick_scene
 from delineate.io.tiff_metadata import metadata
 from delineate.io.tiff_pixels import TiffPixels, is_regular
+
+# Without a handler of its own the library would print its complaints to the screen of the user.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _ALPHA = (1, 2)
 """Values of the tag ExtraSamples that mean opacity."""
@@ -42,8 +46,10 @@ def read_tiff(path: Path, scene: int | str | None = None) -> Raw:
         axes, shape = str(series.axes), tuple(series.shape)
         photometric = int(page.photometric)
         data: Any
-        if photometric == 3:
-            data = _expanded_palette(series, page)
+        indices = None
+        if photometric == 3 and not _is_display(file, page):
+            indices = series.asarray()
+            data = _looked_up(indices, page)
             axes += "S" if data.ndim > len(axes) else ""
         elif series.dataoffset is not None:
             stored = np.dtype(series.dtype).newbyteorder(file.byteorder)
@@ -60,6 +66,7 @@ def read_tiff(path: Path, scene: int | str | None = None) -> Raw:
         known.channels,
         rgb=rgb,
         alpha="S" in axes and len(extra) == 1 and (extra[0] in _ALPHA or rgb),
+        indices=indices,
     )
 
 
@@ -116,7 +123,7 @@ def _check_complete(path: Path, series: Any) -> None:
         end = series.dataoffset + int(np.prod(series.shape, dtype=np.int64)) * series.dtype.itemsize
     else:
         pages = [page for page in (series.pages[0], series.pages[-1]) if page is not None]
-        pages = [page for page in pages if page.parent.filehandle.path == str(path.absolute())]
+        pages = [p for p in pages if Path(p.parent.filehandle.path).resolve() == path.resolve()]
         end = max(
             (
                 offset + count
@@ -131,12 +138,24 @@ def _check_complete(path: Path, series: Any) -> None:
         )
 
 
-def _expanded_palette(series: Any, page: Any) -> NDArray[Any]:
-    """Pixels of a palette image looked up: grey where the palette is grey, else RGB."""
-    indices = series.asarray()
+def _is_display(file: Any, page: Any) -> bool:
+    """Whether a palette only says how to show the pixels, which are the intensities themselves.
+
+    So it is in files of ImageJ and of microscopes (the colour of a channel, or a look-up table
+    such as "fire"), and where the palette is a ramp from black to one colour.
+    """
+    if file.is_imagej or file.is_ome or file.is_lsm or file.is_stk:
+        return True
+    palette = np.asarray(page.colormap, dtype=float)
+    ramp = np.linspace(0, 1, palette.shape[1]) * palette[:, -1:]
+    return bool(palette.any() and np.abs(palette - ramp).max() <= 2 * 65535 / palette.shape[1])
+
+
+def _looked_up(indices: NDArray[Any], page: Any) -> NDArray[Any]:
+    """Colours of a palette image: (..., 3), or without that axis where all are grey."""
     palette = np.asarray(page.colormap)  # (3, 2**bits) uint16
-    if np.all(palette % 257 == 0):
-        palette = (palette // 257).astype(np.uint8)
+    if np.all(palette % 257 == 0) or np.all(palette % 256 == 0):
+        palette = (palette >> 8).astype(np.uint8)
     if np.array_equal(palette[0], palette[1]) and np.array_equal(palette[0], palette[2]):
         return np.asarray(palette[0][indices])
     return np.moveaxis(palette[:, indices], 0, -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.io.planes import Planes, ReadPlane
+
+log = logging.getLogger("delineate")
 
 
 class _Page(NamedTuple):
@@ -71,6 +74,14 @@ class TiffPixels(Planes):
         )
         self.number = number
         self._layout: _Layout | None = _layout(series)
+        missing = sum(page is None for page in self._layout.pages)
+        if missing:
+            log.warning(
+                "%s: %d of %d planes are in files that are missing; they are read as 0",
+                path.name,
+                missing,
+                len(self._layout.pages),
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_layout": None}
