@@ -85,7 +85,9 @@ def find_components(labels: NDArray[Any]) -> Components:
         _fill_runs(rows, values, starts, stops, row_first)
     parent = np.arange(count, dtype=np.int64)
     if count:
-        _join_runs(values, starts, stops, row_first, shape[:-1], _steps_back(shape.size - 1), parent)
+        _join_runs(
+            values, starts, stops, row_first, shape[:-1], _steps_back(shape.size - 1), parent
+        )
     parts = int(_number_parts(parent))
     first = np.zeros(parts + 1, np.int64)
     order = np.empty(count, np.int64)
@@ -212,9 +214,9 @@ def _join_runs(values, starts, stops, row_first, grid, steps, parent):  # type: 
                 if stops[i] < stops[j]:
                     i += 1
                     continue
-                if stops[i] == stops[j] and i + 1 < row_first[r + 1]:  # may meet at a corner
-                    if values[i + 1] == values[j] and starts[i + 1] == stops[j]:
-                        _union(parent, i + 1, j)
+                follows = stops[i] == stops[j] and i + 1 < row_first[r + 1]
+                if follows and values[i + 1] == values[j] and starts[i + 1] == stops[j]:
+                    _union(parent, i + 1, j)  # they meet at a corner
                 j += 1
         for a in range(axes - 1, -1, -1):
             where[a] += 1
