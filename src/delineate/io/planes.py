@@ -78,7 +78,7 @@ class Planes(ABC):
                     f"{self.path}: its pixels cannot be decoded ({type(error).__name__}: {error}); "
                     "the file is truncated or damaged: copy or save it anew"
                 ) from error
-        return out.reshape(*chosen.shape, *sample.shape)
+        return out.reshape((*chosen.shape, *sample.shape))
 
 
 def _bounds(entry: int | slice, size: int) -> range:

@@ -15,6 +15,7 @@ from delineate.errors import ReadError
 from delineate.io.axes import Raw
 from delineate.io.lazy import Mapped
 from delineate.io.pick_scene import pick_scene
+from delineate.io.tiff_directories import check_directories
 from delineate.io.tiff_metadata import metadata
 from delineate.io.tiff_pixels import TiffPixels, is_regular
 
@@ -93,6 +94,9 @@ def _opened(path: Path) -> Iterator[Any]:
 
     try:
         with tifffile.TiffFile(path) as file:
+            if not file.is_ndpi:
+                # Hamamatsu's files of more than 4 GB have offsets in a form of their own.
+                check_directories(path)
             if not file.series:
                 raise ReadError(f"{path}: is a TIFF without any image; save it anew")
             yield file
@@ -101,6 +105,8 @@ def _opened(path: Path) -> Iterator[Any]:
     except tifffile.TiffFileError as error:
         raise ReadError(f"{path}: {_reason(path, str(error))}") from error
     except Exception as error:
+        if path.stat().st_size < 16:
+            raise ReadError(f"{path}: {_reason(path, str(error))}") from error
         raise ReadError(
             f"{path}: cannot be read as TIFF ({type(error).__name__}: {error}); "
             "it is damaged or of a rare kind: open and save it anew, e.g. with ImageJ"

@@ -76,6 +76,10 @@ def write_image(path: str | Path, image: Image) -> None:
     """
     path = Path(path)
     kind = _kind(path)
+    if kind == "tiff" and image.dtype.kind in "bui" and image.dtype.itemsize == 8:
+        raise WriteError(
+            f"{path}: OME-TIFF holds integers of up to 32 bits, not {image.dtype}; write .ome.zarr"
+        )
     with atomic_path(path) as temporary:
         if kind == "zarr":
             from delineate.io.ome_zarr_write import write_zarr
@@ -180,11 +184,6 @@ def _write_plain(path: Path, image: Image) -> None:
 def _write_ome_tiff(path: Path, image: Image) -> None:
     import tifffile
 
-    if image.dtype.kind in "bui" and image.dtype.itemsize == 8:
-        raise WriteError(
-            f"{path.name}: OME-TIFF holds integers of up to 32 bits, not {image.dtype}; "
-            "write .ome.zarr"
-        )
     pixels = image.numpy()
     if pixels.dtype == np.float16:
         pixels = pixels.astype(np.float32)
