@@ -31,9 +31,10 @@ def disks(
         if placed == count:
             break
         centre = [rng.uniform(radius, n - radius - 1) for n in shape]
-        ball = sum((g - c) ** 2 for g, c in zip(grids, centre, strict=True)) <= (
-            radius * rng.uniform(0.85, 1.15)
-        ) ** 2
+        ball = (
+            sum((g - c) ** 2 for g, c in zip(grids, centre, strict=True))
+            <= (radius * rng.uniform(0.85, 1.15)) ** 2
+        )
         if not labels[ball].any():
             placed += 1
             labels[ball] = placed

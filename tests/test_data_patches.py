@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import disks
 
+from conftest import disks
 from delineate.data.augment import Augment, Pose, change_intensity, random_pose, warp
 from delineate.data.patches import Patches
 from delineate.data.samples import Sample
 from delineate.methods.flows import Flows
 
-STILL = Augment(rotate=0, flip=False, scale=(1, 1), brightness=0, contrast=0, gamma=0, noise=0,
-                channel_gain=0)
+STILL = Augment(
+    rotate=0, flip=False, scale=(1, 1), brightness=0, contrast=0, gamma=0, noise=0, channel_gain=0
+)
 
 
 def sample_of(labels: np.ndarray) -> Sample:

@@ -53,7 +53,10 @@ class Local(nn.Module):
         torch.manual_seed(0)
         conv = nn.Conv2d if ndim == 2 else nn.Conv3d
         self.layers = nn.Sequential(
-            conv(1, 6, 3, padding=1), nn.ReLU(), conv(6, 6, 3, padding=1), nn.ReLU(),
+            conv(1, 6, 3, padding=1),
+            nn.ReLU(),
+            conv(6, 6, 3, padding=1),
+            nn.ReLU(),
             conv(6, ndim + 1, 3, padding=1),
         )
 
@@ -68,7 +71,9 @@ def test_tiled_equals_untiled(shape, tile):
     data = rng.normal(size=(1, *shape)).astype(np.float32)
     ndim = len(shape)
     whole = Runner([Local(ndim)], Flows(), ndim, RunOptions(tile=512, **CPU)).maps(data)
-    parts = Runner([Local(ndim)], Flows(), ndim, RunOptions(tile=tile, overlap=16, **CPU)).maps(data)
+    parts = Runner([Local(ndim)], Flows(), ndim, RunOptions(tile=tile, overlap=16, **CPU)).maps(
+        data
+    )
     np.testing.assert_allclose(parts, whole, atol=2e-3)
     inner = np.abs(parts - whole) < 1e-5
     assert inner.mean() > 0.8

@@ -58,8 +58,16 @@ per_epoch = 2 * args.batch
 extra = {} if per_epoch == len(images) else {"nimg_per_epoch": per_epoch}
 start = time.perf_counter()
 path, losses, _ = train.train_seg(
-    model.net, train_data=images, train_labels=labels, channels=[0, 0], batch_size=args.batch,
-    n_epochs=epochs, min_train_masks=1, save_path=args.out, model_name="cellpose", **extra,
+    model.net,
+    train_data=images,
+    train_labels=labels,
+    channels=[0, 0],
+    batch_size=args.batch,
+    n_epochs=epochs,
+    min_train_masks=1,
+    save_path=args.out,
+    model_name="cellpose",
+    **extra,
 )
 wall = time.perf_counter() - start
 gaps = np.diff(step_seconds)

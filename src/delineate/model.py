@@ -264,7 +264,8 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
         values = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
         if isinstance(values, dict) and values.get("schema", SCHEMA) > SCHEMA:
             raise ModelError(
-                f"{folder}: written by a newer version (schema {values['schema']}): update delineate"
+                f"{folder}: written by a newer version (schema {values['schema']}): update "
+                "delineate"
             )
         description = Description.model_validate(values)
         files = sorted(folder.glob("member-*.safetensors"), key=_number)

@@ -113,9 +113,7 @@ def predict(
         diameter=diameter,
         axes=axes,
         channels=parse_channels(channels),
-        run=RunOptions(
-            tile=tile, batch=batch, augment=augment, device=device, precision=precision
-        ),
+        run=RunOptions(tile=tile, batch=batch, augment=augment, device=device, precision=precision),
         decoding={k: v for k, v in decoding.items() if v is not None},
     )
     outputs = Outputs(keep_maps, rois, geojson, outlines, format)

@@ -72,9 +72,7 @@ def train(
     else:
         chosen = Recipe.load(recipe, overrides)
     with TrainProgress() as progress:
-        model = runs.train(
-            chosen, out, start=base, reporter=progress, allow_imports=allow_imports
-        )
+        model = runs.train(chosen, out, start=base, reporter=progress, allow_imports=allow_imports)
     scores = ", ".join(
         f"{k.removeprefix('val_')} {v:.3f}" for k, v in model.description.scores[0].items()
     )

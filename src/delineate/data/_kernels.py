@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
 
 
 @njit(cache=True, nogil=True)
-def warp(image, targets, labels, matrix, offset, out_image, out_targets, out_valid):
+def warp(
+    image: Floats,
+    targets: Floats,
+    labels: NDArray[np.int32],
+    matrix: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    out_image: Floats,
+    out_targets: Floats,
+    out_valid: Floats,
+) -> None:
     """Sample image (C, Z, Y, X), targets (K, Z, Y, X) and validity at matrix·voxel + offset.
 
     Linear for the image, its edge continued outside. Targets are interpolated among those corners
@@ -27,9 +39,7 @@ def warp(image, targets, labels, matrix, offset, out_image, out_targets, out_val
                 pz = matrix[0, 0] * z + matrix[0, 1] * y + matrix[0, 2] * x + offset[0]
                 py = matrix[1, 0] * z + matrix[1, 1] * y + matrix[1, 2] * x + offset[1]
                 px = matrix[2, 0] * z + matrix[2, 1] * y + matrix[2, 2] * x + offset[2]
-                inside = (
-                    -0.5 <= pz < nz - 0.5 and -0.5 <= py < ny - 0.5 and -0.5 <= px < nx - 0.5
-                )
+                inside = -0.5 <= pz < nz - 0.5 and -0.5 <= py < ny - 0.5 and -0.5 <= px < nx - 0.5
                 pz = min(max(pz, 0.0), nz - 1.0)
                 py = min(max(py, 0.0), ny - 1.0)
                 px = min(max(px, 0.0), nx - 1.0)
@@ -77,7 +87,6 @@ def warp(image, targets, labels, matrix, offset, out_image, out_targets, out_val
                     for i in range(n):
                         if corner_weight[i] > 0.0:
                             value += (
-                                corner_weight[i]
-                                * targets[k, corner_z[i], corner_y[i], corner_x[i]]
+                                corner_weight[i] * targets[k, corner_z[i], corner_y[i], corner_x[i]]
                             )
                     out_targets[k, z, y, x] = value / total

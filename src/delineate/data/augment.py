@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -91,21 +91,22 @@ def warp(
 def change_intensity(augment: Augment, image: Array, rng: Generator) -> Array:
     """Random inversion, gamma, contrast, brightness, gains of channels, blur and noise."""
     channels = (image.shape[0], *([1] * (image.ndim - 1)))
+    result: NDArray[Any] = image
     if augment.invert and rng.random() < augment.invert:
-        image = 1 - image
+        result = 1 - result
     if augment.gamma:
         exponent = np.exp(rng.uniform(-1, 1) * np.log1p(augment.gamma))
-        clipped = np.clip(image, 0, 1)
-        image = clipped**exponent + (image - clipped)
+        clipped = np.clip(result, 0, 1)
+        result = clipped**exponent + (result - clipped)
     gain = 1 + rng.uniform(-1, 1) * augment.contrast
     gains = gain * (1 + rng.uniform(-1, 1, channels) * augment.channel_gain)
-    image = image * gains + rng.uniform(-1, 1) * augment.brightness
+    result = result * gains + rng.uniform(-1, 1) * augment.brightness
     if augment.blur and rng.random() < 0.5:
         from scipy.ndimage import gaussian_filter
 
         sigma = rng.uniform(0, augment.blur)
-        image = gaussian_filter(image, [0.0, *([sigma] * (image.ndim - 1))])
+        result = gaussian_filter(result, [0.0, *([sigma] * (image.ndim - 1))])
     if augment.noise:
         sigma = rng.uniform(0, augment.noise)
-        image = image + sigma * rng.standard_normal(image.shape, np.float32)
-    return image.astype(np.float32)
+        result = result + sigma * rng.standard_normal(image.shape, np.float32)
+    return result.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Patches for training: each is a function of (seed, epoch, number), so a resumed run repeats it."""
+"""Patches for training, each a function of (seed, epoch, number): a resumed run repeats them."""
 
 from __future__ import annotations
 
@@ -67,10 +67,8 @@ class Patches(Dataset[Batch]):
         number = int(np.searchsorted(self.cumulative, rng.random(), side="right"))
         sample = self.samples[min(number, len(self.samples) - 1)]
         pose = random_pose(self.augment, self._centre(sample, rng), self.patch, rng)
-        image, targets, valid = warp(
-            sample.image, sample.targets, sample.labels, pose, self.patch
-        )
-        targets = self.method.reorient(targets, np.linalg.inv(pose.matrix))
+        image, targets, valid = warp(sample.image, sample.targets, sample.labels, pose, self.patch)
+        targets = self.method.reorient(targets, np.linalg.inv(pose.matrix).astype(float))
         image = change_intensity(self.augment, image, rng)
         return Batch(from_numpy(image), from_numpy(targets), from_numpy(valid))
 

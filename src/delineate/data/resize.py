@@ -31,12 +31,10 @@ def resize_linear(
         return np.asarray(pixels, dtype=np.float32)
     channels = []
     for channel in pixels:
-        x = torch.from_numpy(np.ascontiguousarray(channel, dtype=np.float32))
+        x = torch.from_numpy(np.array(channel, dtype=np.float32, order="C"))
         planes = x.reshape(1, -1, *x.shape[-2:])
         if tuple(planes.shape[-2:]) != tuple(shape[-2:]):
-            planes = F.interpolate(
-                planes, tuple(shape[-2:]), mode="bilinear", antialias=antialias
-            )
+            planes = F.interpolate(planes, tuple(shape[-2:]), mode="bilinear", antialias=antialias)
         x = planes.reshape(*x.shape[:-2], *shape[-2:])
         if len(shape) == 3 and x.shape[0] != shape[0]:
             columns = x.reshape(1, 1, x.shape[0], -1)

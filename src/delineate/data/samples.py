@@ -152,9 +152,7 @@ def _encode(pair: Pair, how: Preparation) -> tuple[NDArray[Any], ...]:
     shape = scaled_shape(labels.shape, scale)
     normalised = how.normalise.fit(pixels).apply(pixels)
     small = relabel(resize_nearest(labels, shape))
-    targets = how.method.encode(
-        small, None if classes is None else resize_nearest(classes, shape)
-    )
+    targets = how.method.encode(small, None if classes is None else resize_nearest(classes, shape))
     return (
         resize_linear(normalised, shape),
         targets,

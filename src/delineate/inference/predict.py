@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,10 +52,43 @@ class Prediction:
     maps: Maps | None
 
     def measure(self) -> Table:
-        """Measurements of every object: shape, and intensity of each channel."""
-        from delineate.runs.tables import object_table
+        """One row an object: time point (where there are any), measurements, method's columns.
 
-        return object_table(self)
+        Lengths are in pixels and, where the image knows its pixel size, in its unit too;
+        intensities are of each channel.
+        """
+        from delineate.labels import measure
+
+        image = self.image
+        if "T" not in image.axes:
+            table = measure(self.labels, image)
+        else:
+            parts: list[Table] = []
+            for t in range(image.sizes["T"]):
+                part = measure(self.labels[t], image.select(T=t))
+                n = len(part["label"])
+                parts.append({"label": part["label"], "t": np.full(n, t), **part})
+            table = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+        for name, values in self.objects.items():
+            if name != "label":
+                table[name] = values
+        return table
+
+    def save(self, path: str | Path) -> Path:
+        """Write the labels, as TIFF or OME-Zarr by the ending of the path (``.tif`` is added).
+
+        Raises
+        ------
+        WriteError : the file cannot be written.
+        """
+        from delineate.io import write_labels
+
+        path = Path(path)
+        if not path.suffix:
+            path = path.with_suffix(".tif")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_labels(path, self.labels, self.image, self.axes)
+        return path
 
 
 def parse_diameter(diameter: float | str | None, image: Image) -> float | None:

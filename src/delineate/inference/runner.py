@@ -125,9 +125,7 @@ class Runner:
     def _computing(self) -> Iterator[None]:
         with (
             torch.inference_mode(),
-            torch.autocast(
-                self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32
-            ),
+            torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32),
         ):
             yield
 

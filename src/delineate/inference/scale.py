@@ -77,7 +77,7 @@ def fit_scale(
     for number, (image, diameter) in enumerate(usable):
         for factor in FACTORS:
             shape = scaled_shape(image.shape[1:], factor)
-            if not 8 <= min(shape[-2:]) or max(shape) > 1024:
+            if not min(shape[-2:]) >= 8 or max(shape) > 1024:
                 continue
             styles.append(runner.style(resize_linear(np.asarray(image), shape)))
             target.append(np.log(diameter * factor))
@@ -141,9 +141,7 @@ def estimate_diameter(
         intensity.apply(np.asarray(data[(slice(None), *crop)]))
         for crop in busiest_crops(data, CROP[runner.ndim], CROPS)
     ]
-    guess = float(
-        np.exp(np.mean([np.log(model.diameter(runner.style(crop))) for crop in crops]))
-    )
+    guess = float(np.exp(np.mean([np.log(model.diameter(runner.style(crop))) for crop in crops])))
     for _ in range(rounds):
         scale = common / guess
         found: list[NDArray[Any]] = []

@@ -80,9 +80,7 @@ class Grid:
         self, shape: Sequence[int], tile: Sequence[int], overlap: Sequence[int], divisor: int
     ) -> None:
         self.shape = tuple(shape)
-        self.axes = [
-            _axis(n, t, o, divisor) for n, t, o in zip(shape, tile, overlap, strict=True)
-        ]
+        self.axes = [_axis(n, t, o, divisor) for n, t, o in zip(shape, tile, overlap, strict=True)]
         self.tile = tuple(a.tile for a in self.axes)
 
     def __len__(self) -> int:

@@ -107,24 +107,24 @@ class Flows(Method):
         Columns of the result: mean probability of inside, flow error and, with classes, the class
         and its mean probability.
         """
-        from delineate.labels import fill_holes, relabel, remove_small
+        from delineate.labels import compact, fill_holes, remove_small
         from delineate.methods.flows_dynamics import decode_flows
         from delineate.methods.flows_targets import flow_error
 
         ndim = maps.shape[0] - 1 - (self.classes + 1 if self.classes else 0)
         flow, inside = maps[:ndim], maps[ndim]
-        labels = decode_flows(flow, inside > self.threshold)
+        found = decode_flows(flow, inside > self.threshold)
+        errors = flow_error(found, flow)
+        labels: NDArray[Any] = found
         if self.flow_threshold is not None:
-            bad = np.flatnonzero(flow_error(labels, flow) > self.flow_threshold) + 1
-            keep = np.ones(int(labels.max(initial=0)) + 1, dtype=bool)
-            keep[bad] = False
-            labels = np.where(keep[labels], labels, 0)
+            keep = np.concatenate([[False], errors <= self.flow_threshold])
+            labels = np.where(keep[found], found, np.uint32(0))
         if self.fill_holes:
             labels = fill_holes(labels)
-        labels = relabel(remove_small(labels, self.min_size))
+        labels, kept = compact(remove_small(labels, self.min_size))
         columns: dict[str, NDArray[Any]] = {
             "probability": _mean_over(labels, inside),
-            "flow_error": flow_error(labels, flow),
+            "flow_error": errors[kept.astype(np.intp) - 1],
         }
         if self.classes:
             sums = np.stack([_mean_over(labels, m) for m in maps[ndim + 2 :]])
@@ -134,8 +134,12 @@ class Flows(Method):
 
 
 def _mean_over(labels: NDArray[np.uint32], values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Mean of values over each object 1…N."""
+    """Mean of values over each object 1…N, in pieces so that little memory is needed."""
     n = int(labels.max(initial=0)) + 1
-    flat = labels.ravel()
-    sums = np.bincount(flat, weights=values.ravel(), minlength=n)
-    return sums[1:] / np.maximum(np.bincount(flat, minlength=n)[1:], 1)
+    sums, counts = np.zeros(n), np.zeros(n, np.int64)
+    flat, weights, piece = labels.reshape(-1), values.reshape(-1), 1 << 22
+    for start in range(0, flat.size, piece):
+        part = flat[start : start + piece]
+        sums += np.bincount(part, weights=weights[start : start + piece], minlength=n)
+        counts += np.bincount(part, minlength=n)
+    return sums[1:] / np.maximum(counts[1:], 1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,8 +16,10 @@ def _convolution(ndim: int, n_in: int, n_out: int, size: int) -> nn.Module:
 
 
 def _norm(ndim: int, n: int) -> nn.Module:
-    return nn.BatchNorm2d(n, eps=1e-5, momentum=0.05) if ndim == 2 else nn.BatchNorm3d(
-        n, eps=1e-5, momentum=0.05
+    return (
+        nn.BatchNorm2d(n, eps=1e-5, momentum=0.05)
+        if ndim == 2
+        else nn.BatchNorm3d(n, eps=1e-5, momentum=0.05)
     )
 
 
@@ -111,9 +113,7 @@ class ResidualUNet(nn.Module):
         self.features = tuple(features)
         self.use_style = style
         sizes = [in_channels, *features]
-        self.down = nn.ModuleList(
-            DownBlock(ndim, a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.down = nn.ModuleList(DownBlock(ndim, a, b) for a, b in pairwise(sizes))
         deep = [*features, features[-1]]
         self.up = nn.ModuleList(
             UpBlock(ndim, deep[i + 1], deep[i], features[-1] if style else 0)

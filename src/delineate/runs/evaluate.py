@@ -14,6 +14,7 @@ from delineate.io import find_images, read_labels, write_table
 from delineate.metrics import ObjectScores, ScoreTables, score_objects, score_table
 from delineate.runs.predict import Listener
 
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """Scores of every image and their tables."""
@@ -120,5 +121,7 @@ def evaluate_folder(
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "scores.csv", tables.images)
     write_table(out / "summary.csv", tables.summary)
-    evaluation_figure(np.stack([s.ap for s in scores.values()]), out / "scores.png")
+    evaluation_figure(
+        np.stack([s.ap for s in scores.values()]), out / "scores.png", names=list(scores)
+    )
     return Evaluation(scores, tables)

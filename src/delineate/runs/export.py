@@ -78,9 +78,10 @@ def _measurements(table: Path) -> dict[str, Table]:
         for row in csv.DictReader(file):
             rows[row.pop("image")].append(row)
     return {
-        image: {
-            name: np.array([int(r[name]) if name == "label" else float(r[name] or "nan") for r in own])
-            for name in own[0]
-        }
+        image: {name: np.array([_number(name, row[name]) for row in own]) for name in own[0]}
         for image, own in rows.items()
     }
+
+
+def _number(name: str, text: str) -> float:
+    return int(text) if name in ("label", "class") else float(text or "nan")

@@ -135,10 +135,10 @@ class RunFolder:
         """
         from delineate.io import write_labels, write_table
         from delineate.review.overlay import write_overlay
-        from delineate.runs.tables import image_row, object_table
+        from delineate.runs.tables import image_row
 
         name, outputs, axes = image.name, self.outputs, prediction.axes
-        objects = object_table(prediction)
+        objects = prediction.measure()
         label_file = self.label_file(name)
         label_file.parent.mkdir(parents=True, exist_ok=True)
         write_labels(label_file, prediction.labels, prediction.image, axes)

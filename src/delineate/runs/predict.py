@@ -38,7 +38,7 @@ class Settings:
     diameter: float | str | None = None
     axes: str | None = None
     channels: tuple[int, ...] | None = None
-    run: RunOptions = RunOptions()
+    run: RunOptions = field(default_factory=RunOptions)
     decoding: dict[str, Any] = field(default_factory=dict)
 
 

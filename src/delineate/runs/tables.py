@@ -1,4 +1,4 @@
-"""Tables of objects and of images."""
+"""Rows of the table of images."""
 
 from __future__ import annotations
 
@@ -9,29 +9,6 @@ import numpy as np
 if TYPE_CHECKING:
     from delineate.inference.predict import Prediction
     from delineate.labels import Table
-
-
-def object_table(prediction: Prediction) -> Table:
-    """One row an object: time point (where there are any), measurements, and the method's columns.
-
-    Lengths are in pixels and, where the image knows its pixel size, in its unit too.
-    """
-    from delineate.labels import measure
-
-    image = prediction.image
-    if "T" not in image.axes:
-        table = measure(prediction.labels, image)
-    else:
-        parts: list[Table] = []
-        for t in range(image.sizes["T"]):
-            part = measure(prediction.labels[t], image.select(T=t))
-            n = len(part["label"])
-            parts.append({"label": part["label"], "t": np.full(n, t), **part})
-        table = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
-    for name, values in prediction.objects.items():
-        if name != "label":
-            table[name] = values
-    return table
 
 
 def image_row(name: str, prediction: Prediction, objects: Table, seconds: float) -> dict[str, Any]:

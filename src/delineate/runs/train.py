@@ -161,7 +161,7 @@ def _geometry(recipe: Recipe, pairs: Iterable[Pair]) -> tuple[int, int]:
 
     images = [read(p.image, axes=recipe.data.axes) for p in pairs]
     kinds = {len(i.spatial_axes) for i in images}
-    ndim = recipe.data.ndim
+    ndim: int | None = recipe.data.ndim
     if ndim is None:
         if len(kinds) > 1:
             raise DataError("some images have a Z axis and some do not: set data.ndim")
@@ -177,7 +177,7 @@ def _geometry(recipe: Recipe, pairs: Iterable[Pair]) -> tuple[int, int]:
                 "data.channels or data.in_channels"
             )
         channels = max(numbers)
-    return int(ndim), int(channels)
+    return ndim, channels
 
 
 def _same_run(out: Path, recipe: Recipe, start: Model | None) -> None:
@@ -186,11 +186,11 @@ def _same_run(out: Path, recipe: Recipe, start: Model | None) -> None:
 
     text = recipe.dump() + (f"# starts from {start.sha256()}\n" if start else "")
     record = out / "recipe.yaml"
-    if record.exists() and record.read_text(encoding="utf-8") != text:
-        if (out / "checkpoints").exists() or (out / "model").exists():
-            raise RecipeError(
-                f"{out} holds a training by another recipe: choose another folder, or remove it"
-            )
+    trained = (out / "checkpoints").exists() or (out / "model").exists()
+    if trained and record.exists() and record.read_text(encoding="utf-8") != text:
+        raise RecipeError(
+            f"{out} holds a training by another recipe: choose another folder, or remove it"
+        )
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(record) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -206,9 +206,7 @@ def _scale(recipe: Recipe, network: Any, ndim: int, samples: list[Sample]) -> An
     runner = Runner([network], recipe.method, ndim, options)
     step = max(1, len(samples) // 120)
     used = samples[::step]
-    return fit_scale(
-        runner, [s.image for s in used], [s.diameter * s.scale for s in used]
-    )
+    return fit_scale(runner, [s.image for s in used], [s.diameter * s.scale for s in used])
 
 
 def _description(

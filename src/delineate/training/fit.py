@@ -1,4 +1,4 @@
-"""Fitting: Lightning's Trainer with checkpoints that resume exactly, a log and a progress report."""
+"""Fitting: Lightning's Trainer, checkpoints that resume exactly, a log and progress."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def fit(
     every = max(1, len(val) / options.validation_images)
     chosen = [val[int(i * every)] for i in range(min(len(val), options.validation_images))]
     module = Supervised(network, method, options, steps, chosen).to(
-        memory_format=channels_last(ndim)  # type: ignore[call-overload]
+        memory_format=channels_last(ndim)
     )
     checkpoints = folder / "checkpoints"
     trainer = _trainer(folder, checkpoints, method, options, device, bool(chosen))
@@ -201,7 +201,7 @@ def fit(
     }
     rows = trainer.callbacks[0].rows
     step = int(found["global_step"])
-    scores = next((row for row in rows if row["step"] == step), {})
+    scores: dict[str, Any] = next((row for row in rows if row["step"] == step), {})
     return Fitted(
         state, {k: v for k, v in scores.items() if k.startswith("val_") and v != ""}, step
     )

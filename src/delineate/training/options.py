@@ -27,7 +27,7 @@ class TrainOptions(BaseModel):
     )
     schedule: Literal["one-cycle", "cellpose"] = Field(
         "one-cycle",
-        description="one-cycle, or Cellpose's: linear warm-up, constant, halved ten times at the end",
+        description="one-cycle; or Cellpose's: warm-up, constant, halved ten times at the end",
     )
     learning_rate: float = Field(2e-3, gt=0, description="largest learning rate")
     weight_decay: float = Field(1e-4, ge=0)
