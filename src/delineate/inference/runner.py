@@ -84,6 +84,13 @@ def channels_last(ndim: int) -> torch.memory_format:
     return torch.channels_last if ndim == 2 else torch.channels_last_3d
 
 
+def _for_inference(network: nn.Module) -> nn.Module:
+    """The network as it runs fastest without training: its own `folded` copy where it has one."""
+    folded = getattr(network, "folded", None)
+    result: nn.Module = folded() if callable(folded) else network
+    return result.eval()
+
+
 class Runner:
     """Networks of one model, ready to run.
 
@@ -105,7 +112,7 @@ class Runner:
         self.dtype = resolve_precision(options.precision, self.device)
         self.format = channels_last(ndim)
         self.networks = [
-            n.to(self.device).to(memory_format=self.format).eval()  # type: ignore[call-overload]
+            _for_inference(n.to(self.device)).to(memory_format=self.format)  # type: ignore[call-overload]
             for n in networks
         ]
         self.divisor = max(int(getattr(n, "divisor", 1)) for n in networks)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,7 +39,35 @@ class PreActivated(nn.Module):
         if self.style is not None and style is not None:
             shift = self.style(style)
             x = x + shift.reshape(*shift.shape, *([1] * (x.ndim - 2)))
-        return cast(Tensor, self.conv(F.relu(self.norm(x), inplace=True)))
+        if not isinstance(self.norm, nn.Identity):
+            return cast(Tensor, self.conv(F.relu(self.norm(x), inplace=True)))
+        return cast(Tensor, self.conv(F.relu(x)))
+
+    def fold_into(self, before: PreActivated) -> Tensor:
+        """Fold the norm into the convolution whose output comes in; returns the norm's scale.
+
+        What else is added to that output must be multiplied by the scale too.
+        """
+        scale, shift = _affine(self.norm)
+        conv = cast(nn.Conv2d, before.conv)
+        conv.weight.mul_(scale.reshape(-1, *([1] * (conv.weight.ndim - 1))))
+        bias = scale * cast(Tensor, conv.bias)
+        if self.style is None:
+            bias = bias + shift
+        else:
+            self.style.weight.mul_(scale[:, None])
+            self.style.bias.mul_(scale).add_(shift)
+        conv.bias = nn.Parameter(bias)
+        self.norm = nn.Identity()
+        return scale
+
+
+def _affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """A batch norm in evaluation as scale·x + shift."""
+    norm = cast(nn.BatchNorm2d, norm)
+    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+    scale = norm.weight / torch.sqrt(variance + norm.eps)
+    return scale, norm.bias - scale * mean
 
 
 class Projection(nn.Module):
@@ -51,6 +81,15 @@ class Projection(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, n_in, …) → (B, n_out, …)."""
         return cast(Tensor, self.conv(self.norm(x)))
+
+    def fold(self) -> None:
+        """Fold the norm into the convolution."""
+        scale, shift = _affine(self.norm)
+        conv = cast(nn.Conv2d, self.conv)
+        flat = conv.weight.flatten(1)
+        conv.bias = nn.Parameter(cast(Tensor, conv.bias) + flat @ shift)
+        conv.weight.mul_(scale.reshape(1, -1, *([1] * (conv.weight.ndim - 2))))
+        self.norm = nn.Identity()
 
 
 class DownBlock(nn.Module):
@@ -68,12 +107,21 @@ class DownBlock(nn.Module):
         x = self.project(x) + self.convs[1](self.convs[0](x))
         return cast(Tensor, x + self.convs[3](self.convs[2](x)))
 
+    def fold(self) -> None:
+        """Fold the norms that can be folded; for evaluation only."""
+        first, second, third, fourth = cast(list[PreActivated], list(self.convs))
+        second.fold_into(first)
+        fourth.fold_into(third)
+        self.project.fold()
+
 
 class UpBlock(nn.Module):
     """As `DownBlock`, with the skip joined at, and the style added from, the second convolution."""
 
     def __init__(self, ndim: int, n_in: int, n_out: int, style: int) -> None:
         super().__init__()
+        self.ndim = ndim
+        self.skip_scale: Tensor | None = None
         self.project = Projection(ndim, n_in, n_out)
         self.convs = nn.ModuleList(
             PreActivated(ndim, n_in if i == 0 else n_out, n_out, style if i else 0)
@@ -82,8 +130,21 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor, style: Tensor | None) -> Tensor:
         """(B, n_in, …), (B, n_out, …) and (B, style) → (B, n_out, …)."""
-        x = self.project(x) + self.convs[1](self.convs[0](x) + skip, style)
+        joined = self.convs[0](x)
+        if self.skip_scale is None:
+            joined = joined + skip
+        else:
+            joined = torch.addcmul(joined, skip, self.skip_scale.to(joined.dtype))
+        x = self.project(x) + self.convs[1](joined, style)
         return cast(Tensor, x + self.convs[3](self.convs[2](x, style), style))
+
+    def fold(self) -> None:
+        """Fold the norms that can be folded; for evaluation only."""
+        first, second, third, fourth = cast(list[PreActivated], list(self.convs))
+        scale = second.fold_into(first)
+        self.skip_scale = scale.reshape(-1, *([1] * self.ndim))
+        fourth.fold_into(third)
+        self.project.fold()
 
 
 class ResidualUNet(nn.Module):
@@ -151,6 +212,17 @@ class ResidualUNet(nn.Module):
         for size in reversed(x.shape[2:]):
             pad += [0, -size % self.divisor]
         return F.pad(x, pad, mode="replicate") if any(pad) else x
+
+    @torch.no_grad()
+    def folded(self) -> ResidualUNet:
+        """A copy for evaluation in which 24 of 41 batch norms are part of convolutions.
+
+        Its output is the same up to rounding; it cannot be trained, nor moved to another device.
+        """
+        network = copy.deepcopy(self).eval()
+        for block in (*network.down, *network.up):
+            cast(DownBlock, block).fold()
+        return network
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, [Z,] Y, X) → (B, out_channels, [Z,] Y, X), of any size."""
