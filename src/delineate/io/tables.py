@@ -39,16 +39,22 @@ def write_table(path: str | Path, table: Mapping[str, Any]) -> None:
         raise WriteError(f"{path}: columns have different lengths: {lengths}")
     texts = [_texts(column) for column in columns.values()]
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        # A row of one empty cell must not look like an empty line: csv writes it as "".
-        writer.writerows(zip(*texts, strict=True))
+        for row in ([_quoted(name) for name in columns], *zip(*texts, strict=True)):
+            # A row of one empty cell must not look like an empty line.
+            file.write((",".join(row) or '""') + "\n")
 
 
 def _texts(column: NDArray[Any]) -> list[str]:
     if column.dtype.kind == "f":
         return ["" if value != value else str(value) for value in column]
-    return [_text(value) for value in column.tolist()]
+    return [_quoted(_text(value)) for value in column.tolist()]
+
+
+def _quoted(text: str) -> str:
+    """Cell as RFC 4180 has it; Python's writer does not quote a lone carriage return."""
+    if any(mark in text for mark in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def _text(value: object) -> str:
