@@ -21,11 +21,12 @@ class Intensity(NamedTuple):
     scale: NDArray[np.float32]
 
     def apply(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """Normalise (channels, …) pixels, as float32."""
+        """Normalise the first channels of an image, (channels, …), as float32."""
         shape = (-1, *([1] * (pixels.ndim - 1)))
+        offset, scale = self.offset[: pixels.shape[0]], self.scale[: pixels.shape[0]]
         result = pixels.astype(np.float32)
-        result -= self.offset.reshape(shape)
-        result /= self.scale.reshape(shape)
+        result -= offset.reshape(shape)
+        result /= scale.reshape(shape)
         return result
 
 

@@ -29,8 +29,8 @@ def resize_linear(
 
     if tuple(pixels.shape[1:]) == tuple(shape):
         return np.asarray(pixels, dtype=np.float32)
-    channels = []
-    for channel in pixels:
+    result = np.empty((pixels.shape[0], *shape), np.float32)
+    for channel, out in zip(pixels, result, strict=True):
         x = torch.from_numpy(np.array(channel, dtype=np.float32, order="C"))
         planes = x.reshape(1, -1, *x.shape[-2:])
         if tuple(planes.shape[-2:]) != tuple(shape[-2:]):
@@ -42,8 +42,8 @@ def resize_linear(
                 columns, (shape[0], columns.shape[-1]), mode="bilinear", antialias=antialias
             )
             x = columns.reshape(*shape)
-        channels.append(x.numpy())
-    return np.stack(channels)
+        out[...] = x.numpy()
+    return result
 
 
 def resize_nearest(labels: NDArray[T], shape: Sequence[int]) -> NDArray[T]:

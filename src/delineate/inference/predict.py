@@ -212,7 +212,12 @@ def whole_maps(
     shape = pixels.shape[1:]
     if abs(scale - 1) < 0.03 or scaled_shape(shape, scale) == shape:
         return runner.maps(pixels, intensity, progress)
+    n = pixels.shape[0]
+    if pixels.strides[0] == 0:  # a grey image that serves several channels: resize it once
+        pixels = pixels[:1]
     small = resize_linear(intensity.apply(pixels), scaled_shape(shape, scale))
+    if small.shape[0] != n:
+        small = np.broadcast_to(small, (n, *small.shape[1:]))
     return resize_linear(runner.maps(small, None, progress), shape, antialias=False)
 
 

@@ -17,10 +17,10 @@ class TrainOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(1000, ge=1, description="optimiser steps in all")
+    steps: int = Field(800, ge=1, description="optimiser steps in all")
     batch: int = Field(8, ge=1, description="patches in a step")
     patch: int | None = Field(
-        None, ge=16, description="side of a patch in pixels; null: 224 in 2D, 64 in 3D"
+        None, ge=16, description="side of a patch in pixels; null: 192 in 2D, 64 in 3D"
     )
     optimizer: Literal["adamw", "sgd"] = Field(
         "adamw", description="sgd is Cellpose's published choice, with learning_rate 0.2"
@@ -58,7 +58,7 @@ class TrainOptions(BaseModel):
 
     def patch_shape(self, ndim: int) -> tuple[int, ...]:
         """Spatial shape of a patch."""
-        return (self.patch or (224 if ndim == 2 else 64),) * ndim
+        return (self.patch or (192 if ndim == 2 else 64),) * ndim
 
     def optimiser(self, parameters: Iterable[nn.Parameter], total: int) -> dict[str, Any]:
         """Optimiser and schedule of `total` steps, as Lightning takes them.
