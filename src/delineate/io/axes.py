@@ -154,10 +154,11 @@ def _known(raw: Raw, shape: tuple[int, ...], path: Path) -> str:
         log.info("%s: the axis λ is taken for the channels", path.name)
     unknown = [i for i, name in enumerate(names) if name not in AXES + "S-"]
     places = [i for i, name in enumerate(names) if name not in "S-"]
-    if unknown and len(places) < 2:
-        # A picture one pixel high or wide, its axes unnamed: the last two axes are Y and X.
+    unnamed = bool(unknown) or not places
+    if unnamed and len(places) < 2:
+        # A picture one pixel high or wide: the last two axes are Y and X.
         places = [i for i in range(len(shape)) if names[i] != "S"][-2:]
-    if unknown and len(places) == 2:
+    if unnamed and len(places) == 2:
         letters = list(names)
         for place, letter in zip(places, "YX", strict=True):
             letters[place] = letter

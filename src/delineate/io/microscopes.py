@@ -189,7 +189,8 @@ class _Nd2Planes(Planes):
                 else:
                     # NIS-Elements stores blue, green, red, and the library leaves it so.
                     frame = frame[..., ::-1]
-                return frame[:, rows.start : rows.stop, columns.start : columns.stop]
+                # A copy, since the library maps the file into memory and unmaps it when closed.
+                return np.array(frame[:, rows.start : rows.stop, columns.start : columns.stop])
 
             yield read
 
@@ -257,7 +258,7 @@ class _LifPlanes(Planes):
 
             def read(index: tuple[int, ...], rows: range, columns: range) -> NDArray[Any]:
                 frame = np.asarray(frames[index] if index else frames[0])
-                return frame[rows.start : rows.stop, columns.start : columns.stop]
+                return np.array(frame[rows.start : rows.stop, columns.start : columns.stop])
 
             yield read
 

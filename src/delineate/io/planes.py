@@ -15,7 +15,10 @@ from delineate.errors import ReadError
 from delineate.io.lazy import complete_key
 
 ReadPlane = Callable[[tuple[int, ...], range, range], NDArray[Any]]
-"""Reads one plane: its index along the outer axes, the rows and the columns wanted."""
+"""Reads one plane: its index along the outer axes, the rows and the columns wanted.
+
+What it returns has memory of its own, which outlives the file.
+"""
 
 
 class Planes(ABC):
@@ -69,8 +72,12 @@ class Planes(ABC):
                 with self.opened() as read:
                     for i, number in enumerate(chosen.flat):
                         index = tuple(int(n) for n in np.unravel_index(number, outer_shape))
-                        plane = read(index, rows, columns)
-                        out[i] = plane.reshape(plane_shape)[inner]
+                        plane = read(index, rows, columns).reshape(plane_shape)[inner]
+                        if chosen.size == 1:
+                            # One plane, perhaps a huge one, is handed on without a copy.
+                            out = np.asarray(plane, self.dtype)
+                        else:
+                            out[i] = plane
             except (MemoryError, ReadError):
                 raise
             except Exception as error:
