@@ -1,18 +1,25 @@
 """Ways of running the residual U-Net (6.6 million parameters) on the CPU, side by side.
 
-python benchmarks/network_speed.py --threads 2     (torch.compile needs a C++ compiler;
-                                                    ONNX Runtime: pip install onnx onnxscript onnxruntime)
+python benchmarks/network_speed.py --threads 2 --compile --onnx
+
+--compile needs a C++ compiler, --onnx: pip install onnx onnxscript onnxruntime.
 """
 
 import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 
 from delineate.networks.residual_unet import ResidualUNet
+
+
+def forward(module: Callable, data: torch.Tensor, bf16: bool) -> object:
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        return module(data)
 
 
 def best(run: Callable[[], object], repeats: int) -> float:
@@ -46,11 +53,7 @@ def main() -> None:
         ways: dict[str, Callable[[], object]] = {}
 
         def add(name: str, module: Callable, data: torch.Tensor, bf16: bool, ways=ways) -> None:
-            def run() -> object:
-                with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                    return module(data)
-
-            ways[name] = run
+            ways[name] = partial(forward, module, data, bf16)
 
         add("eager fp32", plain, x, False)
         channels = ResidualUNet(2, 3).eval().to(memory_format=torch.channels_last)

@@ -29,6 +29,11 @@ log = logging.getLogger("delineate")
 STITCH = 0.25
 """IoU above which objects of neighbouring planes are one, where a 2D model meets a volume."""
 
+ENLARGE = 20.0
+"""Images are enlarged by at most this factor; a smaller diameter is taken for a mistake."""
+
+_MICROMETRES = {"um": 1.0, "µm": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -91,8 +96,27 @@ class Prediction:
         return path
 
 
-def parse_diameter(diameter: float | str | None, image: Image) -> float | None:
-    """Diameter in pixels; text may have a unit, such as ``"8 um"``, for images with a pixel size.
+def parse_diameter(diameter: float | str) -> tuple[float, str]:
+    """Value and unit of a diameter, such as 30 or ``"8 um"``; the unit is "px" where none is said.
+
+    Raises
+    ------
+    ImageError : not a diameter.
+    """
+    match = re.fullmatch(r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(px|um|µm|μm|nm|mm)?\s*", str(diameter))
+    try:
+        value = float(match.group(1)) if match else -1.0
+    except ValueError:
+        value = -1.0
+    if match is None or not 0 < value < float("inf"):
+        raise ImageError(
+            f"diameter {str(diameter)!r}: expected pixels such as 30, or a length such as 8um"
+        )
+    return value, match.group(2) or "px"
+
+
+def diameter_in_pixels(diameter: float | str | None, image: Image) -> float | None:
+    """Diameter in pixels of the image; a length needs an image that knows its pixel size.
 
     Raises
     ------
@@ -100,23 +124,16 @@ def parse_diameter(diameter: float | str | None, image: Image) -> float | None:
     """
     if diameter is None:
         return None
-    match = re.fullmatch(r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(px|um|µm|μm|nm|mm)?\s*", str(diameter))
-    try:
-        value = float(match.group(1)) if match else -1.0
-    except ValueError:
-        value = -1.0
-    if match is None or not 0 < value < float("inf"):
-        raise ImageError(f"diameter {diameter!r}: expected pixels such as 30, or 8um")
-    unit = match.group(2)
-    if unit in (None, "px"):
+    value, unit = parse_diameter(diameter)
+    if unit == "px":
         return value
-    size = image.pixel_size.get("X")
-    if not size or image.unit != "µm":
+    size, known = image.pixel_size.get("X"), _MICROMETRES.get(image.unit)
+    if not size or known is None:
         raise ImageError(
             f"{image.source or 'the image'} does not say how large its pixels are: give the "
             "diameter in pixels"
         )
-    return value * {"um": 1.0, "µm": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}[unit] / size
+    return value * _MICROMETRES[unit] / (size * known)
 
 
 def predict(
@@ -142,7 +159,15 @@ def predict(
     """
     from delineate.io import check_pixels
 
-    known = parse_diameter(diameter, image)
+    if 0 in image.shape:
+        raise ImageError(f"{image.source or 'the image'} has no pixels (shape {image.shape})")
+    known = diameter_in_pixels(diameter, image)
+    if known is not None and common is not None and common / known > ENLARGE:
+        raise ImageError(
+            f"{image.source or 'the image'}: objects of {known:g} pixels are too small, the image "
+            f"would be enlarged {common / known:.0f} times; give the diameter in pixels, or with "
+            "its unit, such as 8um"
+        )
     if runner.ndim == 3 and "Z" not in image.axes:
         raise AxesError(f"{image.source or 'the image'} has axes {image.axes}; the model needs Z")
     points = range(image.sizes["T"]) if "T" in image.axes else [None]
@@ -151,6 +176,7 @@ def predict(
         point = image if t is None else image.select(T=t)
         pixels = network_channels(point, in_channels, channels)
         check_pixels(pixels, str(image.source or "the image"))
+        pixels = single_precision(pixels, normalise, str(image.source or "the image"))
         intensity = normalise.fit(pixels)
         by_plane = runner.ndim == 2 and pixels.ndim == 4
         size = known
@@ -170,6 +196,38 @@ def predict(
     sizes = [s for s in used if s is not None]
     kept = (np.stack(maps, axis=1) if "T" in image.axes else maps[0]) if keep_maps else None
     return _joined(decoded, image, float(np.median(sizes)) if sizes else None, kept)
+
+
+def single_precision(pixels: NDArray[Any], normalise: Normalise, name: str) -> NDArray[Any]:
+    """Pixels (channels, …) that survive float32, in which networks compute.
+
+    Where normalisation undoes any linear map, pixels of wide types (float64, 32-bit integers) or
+    of extreme size are first brought to 0…1 in float64, so that a small contrast on a large offset
+    is kept and nothing overflows.
+
+    Raises
+    ------
+    ImageError : pixels of extreme size, but normalisation does not undo a linear map.
+    """
+    if pixels.dtype.kind == "b":
+        return pixels.astype(np.uint8)
+    if pixels.dtype.kind not in "iuf":
+        raise ImageError(f"{name}: pixels of type {pixels.dtype}; expected real numbers")
+    if pixels.dtype.itemsize < 4:
+        return pixels.astype(np.float32) if pixels.dtype.kind == "f" else pixels
+    low, high = float(pixels.min()), float(pixels.max())
+    largest = max(abs(low), abs(high))
+    extreme = largest > 1e30 or 0 < largest < 1e-30
+    if normalise.kind in ("range", "none"):
+        if extreme:
+            raise ImageError(f"{name}: pixels up to {largest:g} cannot be computed with; scale them")
+        return pixels
+    if high == low or not (extreme or pixels.dtype != np.float32):
+        return pixels if high > low else np.zeros(pixels.shape, np.float32)
+    scaled = pixels / largest
+    scaled -= low / largest
+    scaled /= high / largest - low / largest
+    return scaled.astype(np.float32)
 
 
 def decode_maps(maps: Maps, image: Image, method: Method) -> Prediction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,16 @@ def has_fast_bf16(device: torch.device) -> bool:
     """Whether the device computes bfloat16 in hardware."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if device.type != "cpu":
+        return False
+    # oneDNN also says yes where it emulates bfloat16, which is slower than float32: on x86 the
+    # instructions are asked for. These questions are private to torch; one that is gone means no.
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        questions = [getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)]
+    else:
+        names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        questions = [getattr(torch.cpu, name, None) for name in names]
+    return any(ask() for ask in questions if ask is not None)
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
@@ -141,6 +151,18 @@ class Runner:
         batch = torch.from_numpy(np.stack(tiles))
         return batch.to(self.device).contiguous(memory_format=self.format)
 
+    def _check(self, output: NDArray[np.float32], grid: Grid) -> None:
+        """Raise where a network gave no maps that can be decoded."""
+        expected = (self.method.out_channels(self.ndim), *grid.tile)
+        if output.shape[1:] != expected:
+            raise ModelError(
+                f"the network gave maps of shape {output.shape[1:]} for a tile, the method "
+                f"{getattr(self.method, 'name', type(self.method).__name__)} takes {expected}"
+            )
+        if not np.isfinite(output).all():
+            advice = "" if self.dtype == torch.float32 else "; try --precision fp32"
+            raise ModelError(f"the network gave values that are not finite{advice}")
+
     def maps(
         self,
         data: LazyArray,
@@ -153,18 +175,21 @@ class Runner:
         ----------
         data : (channels, spatial axes), read tile by tile.
         intensity : normalisation, applied tile by tile; None where the data are normalised.
+
+        Raises
+        ------
+        ModelError : the network's output has another shape than the method's maps, or NaN in it.
         """
         shape = tuple(data.shape[1:])
         grid = self.grid(shape)
-        result = np.zeros((0, *shape), np.float32)
+        result = np.zeros((self.method.out_channels(self.ndim), *shape), np.float32)
         size = self.options.batch or (1 if self.device.type == "cpu" else 8)
         tiles, done = iter(grid), 0
         while group := list(islice(tiles, size)):
             pixels = [self._read(data, tile, grid, intensity) for tile in group]
             output = self._run(self.tensor(pixels), [self._flips(t) for t in group])
+            self._check(output, grid)
             for tile, values in zip(group, output, strict=True):
-                if not len(result):
-                    result = np.zeros((values.shape[0], *shape), np.float32)
                 inner = values[(slice(None), *(slice(0, n) for n in tile.size))]
                 result[(slice(None), *tile.slices)] += inner * grid.weight(tile)
             done += len(group)

@@ -221,21 +221,26 @@ def _contacts(number: Index, grid: Ints, first_row: int, last_row: int, count: i
     found = np.empty(1024, np.int64)
     size = 0
     for row in range(first_row, last_row):
-        for axis in range(3):
-            if (axis == 1 and row % height == 0) or (axis == 0 and row < height):
+        behind = (row >= height, row % height > 0, True)
+        for p in range(row * width, (row + 1) * width):
+            here = number[p]
+            if here < 0:
                 continue
-            back = 1 if axis == 2 else (width if axis == 1 else width * height)
-            last = np.int64(-1)
-            for p in range(row * width + (axis == 2), (row + 1) * width):
-                here, there = number[p], number[p - back]
-                if here >= 0 and there >= 0 and here != there:
-                    pair = np.int64(min(here, there)) * count + max(here, there)
-                    if pair != last:
-                        if size == found.size:
-                            more = np.empty(2 * size, np.int64)
-                            more[:size] = found
-                            found = more
-                        found[size] = pair
-                        size += 1
-                        last = pair
-    return found[:size].copy()
+            for axis in range(3):
+                if not behind[axis] or (axis == 2 and p == row * width):
+                    continue
+                back = 1 if axis == 2 else (width if axis == 1 else width * height)
+                there = number[p - back]
+                if there < 0 or here == there:
+                    continue
+                if size == found.size:
+                    more = np.empty(2 * size, np.int64)
+                    for i in range(size):
+                        more[i] = found[i]
+                    found = more
+                found[size] = np.int64(min(here, there)) * count + max(here, there)
+                size += 1
+    contacts = np.empty(size, np.int64)
+    for i in range(size):
+        contacts[i] = found[i]
+    return contacts

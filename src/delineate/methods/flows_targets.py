@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from delineate.errors import LabelError
 from delineate.methods.flows_components import Components, find_components, spread, thread_count
-from delineate.methods.flows_heat import Columns, Floats, Ints, compare_flows, write_flows
+from delineate.methods.flows_heat import Floats, part_flows
 
 
 def flow_targets(labels: NDArray[Any], *, threads: int | None = None) -> NDArray[np.float32]:
@@ -62,7 +62,7 @@ def flow_targets(labels: NDArray[Any], *, threads: int | None = None) -> NDArray
     flat = flow.reshape(parts.shape.size, -1)
 
     def work(chunk: NDArray[np.int64]) -> None:
-        write_flows(chunk, *_runs(parts), flat)
+        part_flows(chunk, parts, flat, flat, np.zeros(0))
 
     spread(work, _cost(parts), thread_count(threads))
     return flow
@@ -109,14 +109,13 @@ def flow_error(
         )
     flat = flow.reshape(labels.ndim, -1)
     errors = np.zeros(parts.labels.size, np.float64)
-    pixels = np.zeros(parts.labels.size, np.float64)
 
     def work(chunk: NDArray[np.int64]) -> None:
-        compare_flows(chunk, *_runs(parts), flat, errors, pixels)
+        part_flows(chunk, parts, flat, np.zeros((0, 0), np.float32), errors)
 
     spread(work, _cost(parts), thread_count(threads))
     total = np.bincount(parts.labels, weights=errors, minlength=objects + 1)[1:]
-    count = np.bincount(parts.labels, weights=pixels, minlength=objects + 1)[1:]
+    count = np.bincount(parts.labels, weights=_pixels(parts), minlength=objects + 1)[1:]
     return np.divide(total, count, out=np.full(objects, np.nan), where=count > 0)
 
 
@@ -137,11 +136,10 @@ def remove_bad_flows(
     return np.where(keep[labels], labels, labels.dtype.type(0))
 
 
-def _runs(parts: Components) -> tuple[Ints, Ints, Ints, Ints, Columns, Columns, Ints]:
-    """What the kernels need of the components."""
-    return (
-        parts.shape, parts.low, parts.high, parts.rows, parts.starts, parts.stops, parts.first,
-    )  # fmt: skip
+def _pixels(parts: Components) -> Floats:
+    """Number of pixels of each part."""
+    lengths = (parts.stops - parts.starts).astype(np.float64)
+    return np.add.reduceat(lengths, parts.first[:-1]) if lengths.size else lengths
 
 
 def _cost(parts: Components) -> Floats:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from delineate.errors import ModelError, ReadError
+from delineate.errors import ModelError, ReadError, WriteError
 from delineate.inference.predict import Prediction, decode_maps
 from delineate.inference.runner import Progress
 from delineate.io import ImageFile, read
@@ -43,6 +43,8 @@ def decode_folder(
     WriteError : `out` holds a run with other settings.
     """
     run, outputs = Path(run), outputs or Outputs()
+    if Path(out).resolve() == run.resolve():
+        raise WriteError(f"{run}: the run itself cannot receive the new results; choose another -o")
     record_file = run / "run.json"
     if not record_file.exists() or not (run / "maps").is_dir():
         raise ReadError(f"{run}: no maps of a run here; predict again with --keep-maps")

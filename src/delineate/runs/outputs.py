@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 STATE = ".delineate"
+ROOMS = {
+    "labels": (".tif", ".ome.zarr"),
+    "overlays": (".jpg",),
+    "maps": (".zarr",),
+    "rois": (".zip",),
+    "geojson": (".geojson",),
+    "outlines": (".txt",),
+}
+"""Folders of the results of single images, with the endings of their files."""
+TABLES = ("run.json", "images.csv", "objects.csv", "report.html")
+"""Files on all images."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,17 @@ class Outputs:
         return ".ome.zarr" if self.format == "zarr" else ".tif"
 
 
+def is_result(path: Path, out: Path) -> bool:
+    """Whether a file is a result in the run folder `out`, not an image to work on."""
+    try:
+        inside = path.resolve().relative_to(out.resolve()).parts
+    except ValueError:
+        return False
+    if not ((out / STATE).is_dir() or (out / "run.json").is_file()):
+        return False
+    return inside[0] in ROOMS or inside in (("scores.png",), ("curves.png",))
+
+
 def file_sha256(path: Path) -> str:
     """Hash of a file; of a folder (a zarr): of the names, sizes and metadata of its files."""
     digest = hashlib.sha256()
@@ -70,11 +93,11 @@ class RunFolder:
     folder : where it is written.
     settings : what decides its results; a folder with other settings is refused.
     outputs : what is written.
-    overwrite : do away with the record of an earlier run with other settings.
+    overwrite : do away with the results of an earlier run with other settings.
 
     Raises
     ------
-    WriteError : the folder holds a run with other settings.
+    WriteError : the folder holds a run with other settings, or labels that no run wrote.
     """
 
     def __init__(
@@ -86,25 +109,45 @@ class RunFolder:
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         state = folder / STATE
         record = state / "settings.json"
-        if record.exists():
-            earlier = json.loads(record.read_text(encoding="utf-8"))
-            if earlier != self.settings:
-                changed = [k for k in self.settings if earlier.get(k) != self.settings[k]]
-                if not overwrite:
-                    raise WriteError(
-                        f"{folder} holds a run with other settings ({', '.join(changed)}): choose "
-                        "another folder, or --overwrite"
-                    )
-                for file in state.rglob("*.json"):
-                    file.unlink()
-        elif (folder / "run.json").exists() and not overwrite:
-            raise WriteError(f"{folder} holds another run: choose another folder, or --overwrite")
+        earlier = _read_json(record)
+        if earlier is None and not (folder / "run.json").exists():
+            if (folder / "labels").is_dir() and any((folder / "labels").iterdir()):
+                raise WriteError(
+                    f"{folder / 'labels'} was not written by a run, and is not overwritten: choose "
+                    "another folder for the results"
+                )
+        elif earlier != self.settings:
+            if not overwrite:
+                changed = [k for k in self.settings if (earlier or {}).get(k) != self.settings[k]]
+                what = f"with other settings ({', '.join(changed)})" if earlier else "of its own"
+                raise WriteError(
+                    f"{folder} holds a run {what}: choose another folder, or --overwrite"
+                )
+            self._clear()
         self._write_json(record, self.settings)
+
+    def _clear(self) -> None:
+        """Remove the results of the images that the earlier run knows, and its tables."""
+        state = self.folder / STATE / "images"
+        records = [str(f.relative_to(state).as_posix())[:-5] for f in state.rglob("*.json")]
+        run = _read_json(self.folder / "run.json") or {}
+        names = {*records, *(entry["name"] for entry in run.get("inputs", ()))}
+        for name in names:
+            for room, suffixes in ROOMS.items():
+                for suffix in suffixes:
+                    _remove(self.folder / room / f"{name}{suffix}")
+        for table in TABLES:
+            _remove(self.folder / table)
+        _remove(self.folder / STATE)
 
     def _write_json(self, path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
+            text = json.dumps(value, indent=1, ensure_ascii=False)
+            try:
+                temporary.write_text(text, encoding="utf-8")
+            except UnicodeEncodeError:  # a file name that is no text in this system's encoding
+                temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
     def _state(self, name: str, suffix: str) -> Path:
         return self.folder / STATE / "images" / f"{name}{suffix}"
@@ -119,12 +162,17 @@ class RunFolder:
 
     def done(self, image: ImageFile) -> dict[str, Any] | None:
         """The record of an image that has been finished with these settings and this file."""
-        state = self._state(image.name, ".json")
-        if not state.exists() or not self.label_file(image.name).exists():
+        record: dict[str, Any] | None = _read_json(self._state(image.name, ".json"))
+        if record is None or not self.label_file(image.name).exists() or not image.path.exists():
             return None
-        record: dict[str, Any] = json.loads(state.read_text(encoding="utf-8"))
         same = record["input"]["sha256"] == file_sha256(image.path)
         return record if same else None
+
+    def is_finished(self, records: Sequence[dict[str, Any]]) -> bool:
+        """Whether tables and report of exactly these records are there."""
+        run = _read_json(self.folder / "run.json")
+        there = all((self.folder / table).exists() for table in TABLES)
+        return there and run is not None and run.get("inputs") == [r["input"] for r in records]
 
     def write(self, image: ImageFile, prediction: Prediction, seconds: float) -> dict[str, Any]:
         """Write all results of an image; its record comes last, when all is in place.
@@ -189,7 +237,7 @@ class RunFolder:
         columns = list(dict.fromkeys(k for row in rows for k in row))
         with (
             atomic_path(self.folder / "images.csv") as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
         ):
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
@@ -205,7 +253,7 @@ class RunFolder:
                 columns.update(dict.fromkeys(next(csv.reader(file), [])))
         with (
             atomic_path(self.folder / "objects.csv") as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as out,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as out,
         ):
             writer = csv.DictWriter(out, list(columns), restval="")
             writer.writeheader()
@@ -252,6 +300,21 @@ def write_vectors(folder: Path, name: str, prediction: Prediction, outputs: Outp
             path = folder / room / f"{name}{suffix}"
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path, labels)
+
+
+def _read_json(path: Path) -> Any:
+    """What a file of ours holds; None where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from delineate.errors import DelineateError
+from delineate.errors import DelineateError, ReadError
+from delineate.inference.predict import parse_diameter
 from delineate.inference.runner import Progress, RunOptions
 from delineate.io import ImageFile, find_images
 from delineate.model import Model
-from delineate.runs.outputs import Outputs, RunFolder
+from delineate.runs.outputs import Outputs, RunFolder, is_result
 
 log = logging.getLogger("delineate")
 
@@ -44,11 +45,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of a run: numbers of images, and objects in all."""
+    """What became of a run: numbers of images, and objects in all.
+
+    `before` are those of the `done` that an earlier call had finished.
+    """
 
     done: int
     failed: int
     objects: int
+    before: int
 
 
 def predict_folder(
@@ -65,14 +70,22 @@ def predict_folder(
 
     An image that cannot be read or predicted is recorded with its error, and the run goes on.
     Images that an earlier, interrupted run finished with the same settings are not run again.
+    Results in `out` are never taken for images, wherever it lies.
 
     Raises
     ------
     ReadError : nothing is found.
-    WriteError : `out` holds a run with other settings.
+    ImageError, ModelError : settings that suit no image.
+    WriteError : `out` holds a run with other settings, or labels that no run wrote.
     """
     settings, outputs = settings or Settings(), outputs or Outputs()
-    files = find_images(images) if isinstance(images, str | Path) else list(images)
+    found = find_images(images) if isinstance(images, str | Path) else list(images)
+    files = [image for image in found if not is_result(image.path, Path(out))]
+    if not files:
+        raise ReadError(f"{images}: there are only results of earlier runs, no images")
+    if settings.diameter is not None:
+        parse_diameter(settings.diameter)
+    model.runner(settings.run, **settings.decoding)
     sha = model.sha256()
     run = RunFolder(
         Path(out),
@@ -116,29 +129,44 @@ def run_all(
     listener: Listener | None = None,
 ) -> Summary:
     """Work through all images, keep going past bad ones, and finish the run folder."""
-    began = time.perf_counter()
-    records = []
+    began, earlier = time.perf_counter(), 0.0
+    records, before = [], 0
     for number, image in enumerate(files):
         if listener:
             listener.image(image.name, number, len(files))
-        record = run.done(image) if image.path.exists() else None
-        outcome = "done before"
-        if record is None:
-            try:
+        try:
+            record = run.done(image)
+            if record is not None:
+                outcome = "done before"
+                before += 1
+                earlier += record["input"]["seconds"]
+            else:
                 start = time.perf_counter()
                 prediction = predict(image, listener.tiles if listener else None)
                 record = run.write(image, prediction, time.perf_counter() - start)
                 outcome = f"{record['row']['objects']} objects"
-            except DelineateError as error:
-                outcome = f"failed: {error}"
-                record = run.failed(image, str(error))
-            except Exception as error:
-                log.debug("%s", image.path, exc_info=True)
-                outcome = f"failed: {type(error).__name__}: {error}"
-                record = run.failed(image, f"{type(error).__name__}: {error}")
+        except Exception as error:
+            log.debug("%s", image.path, exc_info=True)
+            reason = explain(error, image.path)
+            outcome = f"failed: {reason}"
+            record = run.failed(image, reason)
         records.append(record)
         if listener:
             listener.finished(image.name, outcome)
-    run.finish(records, time.perf_counter() - began, facts)
+    if before < len(records) or not run.is_finished(records):
+        run.finish(records, time.perf_counter() - began + earlier, facts)
     good = [r["row"] for r in records if r["input"]["status"] == "done"]
-    return Summary(len(good), len(records) - len(good), sum(r["objects"] for r in good))
+    objects = sum(r["objects"] for r in good)
+    return Summary(len(good), len(records) - len(good), objects, before)
+
+
+def explain(error: Exception, path: Path) -> str:
+    """What went wrong with an image; errors that are not ours are named by their type."""
+    if isinstance(error, DelineateError):
+        return str(error)
+    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        return (
+            f"{path}: there is not enough memory ({error or type(error).__name__}); try --tile "
+            "256, fewer --threads, or a part of the image"
+        )
+    return f"{path}: {type(error).__name__}: {error} (--debug shows where)"
