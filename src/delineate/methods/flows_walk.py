@@ -22,37 +22,32 @@ ESCAPE = 0.02  # flow that leads away from a resting place
 ESCAPES = 4  # how often a walk may leave a resting place that repels
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _velocity(flow: Flow, grid: Ints, z: float, y: float, x: float) -> tuple[float, float, float]:
     """Flow at a position by linear interpolation, not longer than one; a plane has no z."""
-    height, width = grid[1], grid[2]
-    y0, x0 = int(y), int(x)
-    down = width if y0 + 1 < height else 0
-    right = 1 if x0 + 1 < width else 0
+    # unsigned positions spare a test for negative ones
+    height, width = np.uint64(grid[1]), np.uint64(grid[2])
+    none, one = np.uint64(0), np.uint64(1)
+    y0, x0 = np.uint64(y), np.uint64(x)
+    down = width if y0 + one < height else none
+    right = one if x0 + one < width else none
     fy, fx = y - y0, x - x0
-    a, b, c, d = (1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx
     p = y0 * width + x0
-    last = flow.shape[0] - 1
     vz = 0.0
-    if last == 1:
-        f, g = flow[0], flow[1]
-        vy = a * f[p] + b * f[p + right] + c * f[p + down] + d * f[p + down + right]
-        vx = a * g[p] + b * g[p + right] + c * g[p + down] + d * g[p + down + right]
+    if flow.shape[0] == 2:
+        vy = _mix(flow[0], p, down, right, fy, fx)
+        vx = _mix(flow[1], p, down, right, fy, fx)
     else:
-        z0 = int(z)
-        p += z0 * height * width
-        q = p + height * width if z0 + 1 < grid[0] else p
+        z0 = np.uint64(z)
         fz = z - z0
-        e, f, g = flow[0], flow[1], flow[2]
-        vz = a * e[p] + b * e[p + right] + c * e[p + down] + d * e[p + down + right]
-        vy = a * f[p] + b * f[p + right] + c * f[p + down] + d * f[p + down + right]
-        vx = a * g[p] + b * g[p + right] + c * g[p + down] + d * g[p + down + right]
-        wz = a * e[q] + b * e[q + right] + c * e[q + down] + d * e[q + down + right]
-        wy = a * f[q] + b * f[q + right] + c * f[q + down] + d * f[q + down + right]
-        wx = a * g[q] + b * g[q + right] + c * g[q + down] + d * g[q + down + right]
-        vz += fz * (wz - vz)
-        vy += fz * (wy - vy)
-        vx += fz * (wx - vx)
+        p += z0 * height * width
+        q = p + height * width if z0 + one < np.uint64(grid[0]) else p
+        vz = _mix(flow[0], p, down, right, fy, fx)
+        vy = _mix(flow[1], p, down, right, fy, fx)
+        vx = _mix(flow[2], p, down, right, fy, fx)
+        vz += fz * (_mix(flow[0], q, down, right, fy, fx) - vz)
+        vy += fz * (_mix(flow[1], q, down, right, fy, fx) - vy)
+        vx += fz * (_mix(flow[2], q, down, right, fy, fx) - vx)
     length = vz * vz + vy * vy + vx * vx
     if length > 1.0:
         length = 1.0 / np.sqrt(length)
@@ -60,7 +55,15 @@ def _velocity(flow: Flow, grid: Ints, z: float, y: float, x: float) -> tuple[flo
     return vz, vy, vx
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
+def _mix(values: Flow, p: int, down: int, right: int, fy: float, fx: float) -> float:
+    """Bilinear interpolation from a pixel, the one to the right, and the two below."""
+    above = (1.0 - fx) * values[p] + fx * values[p + right]
+    below = (1.0 - fx) * values[p + down] + fx * values[p + down + right]
+    return (1.0 - fy) * above + fy * below
+
+
+@njit(cache=True, nogil=True)
 def _within(at: float, side: int) -> float:
     """Nearest position within the image."""
     return min(max(at, 0.0), side - 1.0)
