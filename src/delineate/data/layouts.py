@@ -9,8 +9,8 @@ from pathlib import Path
 
 from delineate.errors import DataError
 
-LABEL_SUFFIXES = ("_masks", "_mask", "_labels", "_label", "_seg")
-"""Endings of the stem that tell a label image from its image in one folder."""
+LABEL_SUFFIXES = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
+"""Endings of the stem that tell a label image from its image in one folder, the first first."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def find_pairs(
 
     Raises
     ------
-    DataError : nothing is found, an image lacks its labels, or names collide.
+    DataError : no labels are found, an image lacks its own, names collide, or a table is wrong.
+    ReadError : a folder holds no images.
     """
     images = Path(images)
     if not images.exists():
@@ -124,11 +125,10 @@ def _by_suffix(folder: Path) -> list[Pair]:
     files = dict(_files(folder))
     pairs, labels = [], set()
     for name, path in files.items():
-        for suffix in LABEL_SUFFIXES:
-            if name + suffix in files:
-                labels.add(name + suffix)
-                pairs.append(Pair(name, path, files[name + suffix]))
-                break
+        beside = [name + suffix for suffix in LABEL_SUFFIXES if name + suffix in files]
+        if beside:
+            labels.update(beside)
+            pairs.append(Pair(name, path, files[beside[0]]))
     alone = [n for n in files if n not in labels and n not in {p.name for p in pairs}]
     if not pairs:
         raise DataError(
@@ -145,15 +145,25 @@ def _by_suffix(folder: Path) -> list[Pair]:
 
 
 def _rows(table: Path, needed: Iterable[str]) -> list[dict[str, str]]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [c for c in needed if c not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(
-                f"{table}: no column {', '.join(missing)}; it has "
-                f"{', '.join(reader.fieldnames or ()) or 'no columns'}"
-            )
-        return list(reader)
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            names = reader.fieldnames or ()
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table}: cannot be read as a CSV table: {error}") from error
+    missing = [c for c in needed if c not in names]
+    if missing:
+        raise DataError(
+            f"{table}: no column {', '.join(missing)}; it has {', '.join(names) or 'no columns'}"
+        )
+    if not rows:
+        raise DataError(f"{table}: the table has no rows")
+    for number, row in enumerate(rows, 2):
+        empty = [c for c in needed if c != "split" and not row[c]]
+        if empty:
+            raise DataError(f"{table}: row {number} has nothing in column {', '.join(empty)}")
+    return rows
 
 
 def _weight(row: dict[str, str], table: Path) -> float:
@@ -195,10 +205,18 @@ def _split_by_table(pairs: Sequence[Pair], table: Path) -> list[Pair]:
     for row in _rows(table, ["image", "split"]):
         pair = by_name.get(row["image"])
         if pair is None:
-            raise DataError(f"{table}: image {row['image']!r} is not among the images")
+            raise DataError(
+                f"{table}: image {row['image']!r} is not among the images; they are named without "
+                f"ending, such as {pairs[0].name!r}"
+            )
         chosen.append(
             Pair(
-                pair.name, pair.image, pair.labels, pair.classes, row["split"], _weight(row, table)
+                pair.name,
+                pair.image,
+                pair.labels,
+                pair.classes,
+                row["split"] or "",
+                _weight(row, table),
             )
         )
     return chosen
