@@ -68,6 +68,9 @@ class Normalise(BaseModel):
                 np.full(n, self.low, np.float32), np.full(n, self.high - self.low, np.float32)
             )
         sample = grid_sample(data).reshape(n, -1)
+        if sample.dtype.kind == "b" or sample.dtype == np.float16:
+            # Truth values cannot be subtracted, and half precision overflows.
+            sample = sample.astype(np.float32)
         if self.kind == "mean-std":
             offset = sample.mean(axis=1, dtype=np.float64)
             scale = sample.std(axis=1, dtype=np.float64)
