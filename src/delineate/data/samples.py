@@ -18,7 +18,7 @@ from delineate.data.channels import network_channels
 from delineate.data.layouts import Pair
 from delineate.data.normalise import Normalise
 from delineate.data.resize import resize_linear, resize_nearest, scaled_shape
-from delineate.errors import DataError, DelineateError
+from delineate.errors import AxesError, DataError, DelineateError
 from delineate.methods.base import Method
 
 SCALES = (0.05, 20.0)
@@ -128,7 +128,7 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path) -> Sample:
 
 
 def _encode(pair: Pair, how: Preparation) -> tuple[NDArray[Any], ...]:
-    from delineate.io import check_pixels, read, read_labels
+    from delineate.io import check_pixels, read
     from delineate.labels import median_diameter, relabel
 
     image = read(pair.image, axes=how.axes)
@@ -138,13 +138,19 @@ def _encode(pair: Pair, how: Preparation) -> tuple[NDArray[Any], ...]:
         )
     pixels = network_channels(image, how.channels, how.select)
     check_pixels(pixels, str(pair.image))
-    assert pair.labels is not None
-    labels = relabel(read_labels(pair.labels))
+    if pair.labels is None:
+        raise DataError("it has no labels")
+    labels = relabel(_read_ids(pair.labels, how.axes))
     if labels.shape != pixels.shape[1:]:
         raise DataError(
             f"the image has the shape {pixels.shape[1:]}, its labels {pair.labels} {labels.shape}"
         )
-    classes = read_labels(pair.classes) if pair.classes else None
+    classes = _read_ids(pair.classes, how.axes) if pair.classes else None
+    if classes is not None and classes.shape != labels.shape:
+        raise DataError(
+            f"the labels have the shape {labels.shape}, their classes {pair.classes} "
+            f"{classes.shape}"
+        )
     diameter = median_diameter(labels)
     scale = 1.0
     if how.diameter is not None and np.isfinite(diameter):
@@ -160,6 +166,24 @@ def _encode(pair: Pair, how: Preparation) -> tuple[NDArray[Any], ...]:
         _box_centres(small),
         np.array([diameter, scale]),
     )
+
+
+def _read_ids(path: Path, axes: str | None) -> NDArray[Any]:
+    """A label image, with the axes of the images (without channels) where it does not say its own.
+
+    Raises
+    ------
+    AxesError, LabelError, ReadError : as for `read_labels`.
+    """
+    from delineate.io import read_labels
+
+    spatial = "".join(a for a in (axes or "").upper() if a in "ZYX")
+    try:
+        return read_labels(path)
+    except AxesError:
+        if not spatial:
+            raise
+        return read_labels(path, axes=spatial)
 
 
 def _box_centres(labels: NDArray[Any]) -> NDArray[np.float32]:
