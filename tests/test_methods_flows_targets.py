@@ -14,7 +14,9 @@ from scipy import ndimage
 
 from delineate.errors import LabelError
 from delineate.methods import flows_reference as reference
+from delineate.methods import flows_targets
 from delineate.methods.flows_components import find_components
+from delineate.methods.flows_dynamics import decode_flows
 from delineate.methods.flows_targets import flow_error, flow_targets, remove_bad_flows
 
 SHAPES = st.one_of(
@@ -178,6 +180,22 @@ def test_one_object_fills_the_image(shape: tuple[int, ...]) -> None:
         np.testing.assert_allclose(walk(flow, start), centre, atol=0.05)
 
 
+@pytest.mark.parametrize("shape", [(140, 150), (30, 33, 36)])
+def test_a_coarse_copy_serves_for_very_large_objects(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = ball(shape, tuple(s / 2 for s in shape), tuple(s / 2.2 for s in shape)).astype(int)
+    exact = flow_targets(labels)
+    monkeypatch.setattr(flows_targets, "LARGEST", 1e5)
+    coarse = flow_targets(labels)
+    assert not np.array_equal(coarse, exact)
+    cosine = (exact * coarse).sum(axis=0)[labels > 0]
+    assert np.quantile(cosine, 0.05) > 0.93
+    assert np.mean(cosine) > 0.98
+    np.testing.assert_allclose(flow_error(labels, exact)[0], 2 - 2 * cosine.mean(), atol=0.01)
+    assert np.all(decode_flows(coarse, labels > 0) == labels)
+
+
 def test_long_lines_keep_their_direction() -> None:
     """Heat in a line one pixel wide leaves the range of doubles after 340 pixels."""
     labels = np.ones((1, 2001), int)
@@ -198,19 +216,18 @@ def test_extended_range_equals_double_range() -> None:
 
 
 def test_a_spiral_leads_to_its_centre() -> None:
-    """Longer than the iterations that its box asks for."""
-    labels = np.zeros((61, 61), np.int32)
-    top, left, bottom, right, at = 0, 0, 60, 60, [0, 0]
-    while top <= bottom and left <= right:
-        labels[top, max(0, left - 2) : right + 1] = 1
-        labels[top : bottom + 1, right] = 1
-        labels[bottom, left : right + 1] = 1
-        labels[top + 2 : bottom + 1, left] = 1
-        top, left, bottom, right = top + 2, left + 2, bottom - 2, right - 2
-    assert at == [0, 0]
-    assert ndimage.label(labels, np.ones((3, 3)))[1] == 1
-    length = np.abs(flow_targets(labels)).max(axis=0)
-    assert np.all(length[labels > 0] > 0) or (length[labels > 0] == 0).sum() <= 2
+    """Its length is many times the iterations that its box asks for."""
+    labels = np.zeros((125, 125), np.int32)
+    turn = np.linspace(0, 18 * np.pi, 20000)
+    radius = 4 + turn / (18 * np.pi) * 54
+    y, x = 62 + radius * np.sin(turn), 62 + radius * np.cos(turn)
+    labels[np.round(y).astype(int), np.round(x).astype(int)] = 1
+    labels = ndimage.binary_dilation(labels).astype(np.int32)
+    assert labels.sum() > 3 * 2 * 2 * sum(labels.shape)
+    flow = flow_targets(labels)
+    assert np.mean(np.abs(flow).max(axis=0)[labels > 0] > 0) > 0.995
+    found = decode_flows(flow, labels > 0)
+    assert np.bincount(found[labels > 0]).max() > 0.95 * labels.sum()
 
 
 @settings(max_examples=40, deadline=None)

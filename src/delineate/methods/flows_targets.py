@@ -8,8 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.errors import LabelError
-from delineate.methods.flows_components import Components, find_components, spread, thread_count
-from delineate.methods.flows_heat import Floats, part_flows
+from delineate.methods.flows_coarse import coarse_mask, coarse_shape, refined_flow
+from delineate.methods.flows_components import (
+    Components,
+    find_components,
+    spread,
+    thread_count,
+)
+from delineate.methods.flows_heat import MERGE, Floats, part_flows
+
+LARGEST = 2e9  # pixels times iterations; the flow of larger parts comes from a coarser copy
 
 
 def flow_targets(labels: NDArray[Any], *, threads: int | None = None) -> NDArray[np.float32]:
@@ -26,6 +34,9 @@ def flow_targets(labels: NDArray[Any], *, threads: int | None = None) -> NDArray
       others without flow.
     - A part so winding that the heat does not reach its end in time gets twice as many iterations
       as there are steps from the centre to its end.
+    - Of parts that would need more than two thousand million updates of a pixel (a square of 800
+      pixels, a cube of 130) the flow is computed on a grid of cells of 2, 4, … pixels and
+      interpolated, so that the time stays in seconds whatever the size.
     - The flow is 0 outside objects, in objects of one pixel, and at a centre without gradient.
 
     Parameters
@@ -61,10 +72,7 @@ def flow_targets(labels: NDArray[Any], *, threads: int | None = None) -> NDArray
     flow = np.zeros((parts.shape.size, *parts.shape), np.float32)
     flat = flow.reshape(parts.shape.size, -1)
 
-    def work(chunk: NDArray[np.int64]) -> None:
-        part_flows(chunk, parts, flat, flat, np.zeros(0))
-
-    spread(work, _cost(parts), thread_count(threads))
+    _visit(parts, flat, flat, np.zeros(0), thread_count(threads))
     return flow
 
 
@@ -110,10 +118,7 @@ def flow_error(
     flat = flow.reshape(labels.ndim, -1)
     errors = np.zeros(parts.labels.size, np.float64)
 
-    def work(chunk: NDArray[np.int64]) -> None:
-        part_flows(chunk, parts, flat, np.zeros((0, 0), np.float32), errors)
-
-    spread(work, _cost(parts), thread_count(threads))
+    _visit(parts, flat, np.zeros((0, 0), np.float32), errors, thread_count(threads))
     total = np.bincount(parts.labels, weights=errors, minlength=objects + 1)[1:]
     count = np.bincount(parts.labels, weights=_pixels(parts), minlength=objects + 1)[1:]
     return np.divide(total, count, out=np.full(objects, np.nan), where=count > 0)
@@ -143,6 +148,35 @@ def _pixels(parts: Components) -> Floats:
 
 
 def _cost(parts: Components) -> Floats:
-    """Expected work of each part: pixels of its box times iterations."""
+    """Expected work of each part: pixels of its stretches of memory times iterations."""
     sides = (parts.high - parts.low).astype(np.float64)
-    return np.prod(sides + 2, axis=1) * sides.sum(axis=1)
+    runs = np.diff(parts.first)
+    stretches = np.minimum(np.prod(sides + 2, axis=1), _pixels(parts) + MERGE * runs)
+    return stretches * 2 * sides.sum(axis=1)
+
+
+def _visit(
+    parts: Components,
+    predicted: NDArray[np.float32],
+    out: NDArray[np.float32],
+    errors: Floats,
+    threads: int,
+) -> None:
+    """Compute the flow of all parts; see `part_flows` for the arrays."""
+    cost = _cost(parts)
+    usual = np.flatnonzero(cost <= LARGEST)
+
+    def work(chunk: NDArray[np.int64]) -> None:
+        part_flows(usual[chunk], parts, predicted, out, errors)
+
+    spread(work, cost[usual], threads)
+    axes = parts.shape.size
+    for number in np.flatnonzero(cost > LARGEST).tolist():
+        factor = 2 ** int(np.ceil(np.log2(cost[number] / LARGEST) / (axes + 1)))
+        cells = coarse_shape(parts, number, factor)
+        mask = np.zeros(int(np.prod(cells)), np.uint8)
+        coarse_mask(parts, number, factor, mask)
+        coarse = find_components(mask.reshape(cells))
+        flow = np.zeros((axes, mask.size), np.float32)
+        part_flows(np.zeros(1, np.int64), coarse, flow, flow, np.zeros(0))
+        refined_flow(parts, number, factor, flow, predicted, out, errors)
