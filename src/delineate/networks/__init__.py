@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -69,17 +70,34 @@ def build(
     module, _, name = path.partition(":")
     try:
         factory = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise ModelError(f"network {network.name!r} cannot be imported: {error}") from error
-    arguments = {
-        "in_channels": in_channels,
-        "out_channels": out_channels,
-        "ndim": ndim,
-        **network.options,
-    }
+    if not callable(factory):
+        raise ModelError(f"network {network.name!r} is no class: it cannot be called")
+    given = {"in_channels": in_channels, "out_channels": out_channels, "ndim": ndim}
+    fixed = sorted(set(given) & set(network.options))
+    if fixed:
+        raise ModelError(
+            f"network {network.name!r}: its options set {', '.join(fixed)}, which data and method "
+            "decide: leave them out"
+        )
+    return _construct(network.name, factory, {**given, **network.options})
+
+
+def _construct(name: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> nn.Module:
+    from torch import nn
+
     try:
         inspect.signature(factory).bind(**arguments)
     except TypeError as error:
-        raise ModelError(f"network {network.name!r} does not take its options: {error}") from error
-    module_built: nn.Module = factory(**arguments)
-    return module_built
+        raise ModelError(f"network {name!r} does not take its options: {error}") from error
+    try:
+        module = factory(**arguments)
+    except Exception as error:
+        # Whatever a constructor raises, its options are what the user can change.
+        raise ModelError(
+            f"network {name!r} cannot be built with {arguments}: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"network {name!r} is {module!r}, expected a torch.nn.Module")
+    return module

@@ -170,6 +170,8 @@ class ResidualUNet(nn.Module):
         style: bool = True,
     ) -> None:
         super().__init__()
+        if not features or any(not isinstance(f, int) or f < 1 for f in features):
+            raise ValueError(f"features {features!r}: expected positive integers, one a scale")
         self.ndim = ndim
         self.features = tuple(features)
         self.use_style = style
