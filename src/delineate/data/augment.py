@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 Array = NDArray[np.float32]
 
@@ -19,7 +19,9 @@ class Augment(BaseModel):
 
     rotate: float = Field(360.0, ge=0, le=360, description="range of rotation in YX, degrees")
     flip: bool = Field(True, description="mirror each spatial axis with probability ½")
-    scale: tuple[float, float] = Field((0.75, 1.25), description="range of the change of scale")
+    scale: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.75, 1.25), description="range of the change of scale"
+    )
     brightness: float = Field(0.1, ge=0, description="largest shift of the normalised intensity")
     contrast: float = Field(0.2, ge=0, lt=1, description="largest relative change of contrast")
     gamma: float = Field(0.25, ge=0, lt=1, description="largest change of the exponent")
