@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from delineate.data.augment import Augment
 from delineate.data.normalise import Normalise
@@ -52,6 +52,14 @@ class DataOptions(BaseModel):
         "images keep their scale",
     )
 
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """One number, or numbers with commas, as the command line gives them."""
+        if isinstance(value, int):
+            return (value,)
+        return [v.strip() for v in value.split(",")] if isinstance(value, str) else value
+
 
 class Recipe(BaseModel):
     """All that a training needs, and with its weights all that a prediction needs.
@@ -63,7 +71,7 @@ class Recipe(BaseModel):
 
     name: str = Field("model", description="name of the model")
     description: str = Field("", description="one line on what it is for")
-    seed: int = Field(0, ge=0, description="seed of all randomness")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of all randomness")
     data: DataOptions = DataOptions()
     normalise: Normalise = Normalise()
     augment: Augment = Augment()
@@ -139,7 +147,14 @@ def find_recipe(name: str | Path) -> Path:
 
 
 def override(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values with dotted keys (``train.steps``) set; text is read as YAML."""
+    """Nested values with dotted keys (``train.steps``) set; text is read as YAML.
+
+    The text of a setting that is a path or a text is taken as it stands, "null" apart.
+
+    Raises
+    ------
+    RecipeError : the text of a value is no YAML.
+    """
     result = {k: dict(v) if isinstance(v, dict) else v for k, v in values.items()}
     for key, value in overrides.items():
         place: dict[str, Any] = result
@@ -148,8 +163,34 @@ def override(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
             inner = place.get(part)
             place[part] = dict(inner) if isinstance(inner, dict) else {}
             place = place[part]
-        place[last] = yaml.safe_load(value) if isinstance(value, str) else value
+        place[last] = _parsed(key, value) if isinstance(value, str) else value
     return result
+
+
+def _parsed(key: str, text: str) -> Any:
+    if text in ("null", "~", ""):
+        return None
+    if _takes_text(key):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{key}: {text!r} is not a value: {error}") from error
+
+
+def _takes_text(key: str) -> bool:
+    """Whether a setting is a text or a path, so that "2024" or "cells #2" must not be parsed."""
+    model: type[BaseModel] = Recipe
+    *path, last = key.split(".")
+    for part in path:
+        kind = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return False
+        model = kind
+    if last not in model.model_fields:
+        return False
+    kind = model.model_fields[last].annotation
+    return kind in (str, Path) or kind in (str | None, Path | None)
 
 
 def fields(model: type[BaseModel] = Recipe, prefix: str = "") -> list[tuple[str, str, str]]:
@@ -168,5 +209,15 @@ def _explain(location: Sequence[int | str], message: str, kind: str) -> str:
     name = ".".join(str(part) for part in location)
     if kind != "extra_forbidden":
         return f"{name}: {message}"
-    near = difflib.get_close_matches(name, [row[0] for row in fields()], n=1, cutoff=0.5)
+    known = [row[0] for row in fields()]
+    section, _, last = name.rpartition(".")
+    # The same name in another section, else a near one in this section, else a section.
+    near = (
+        [k for k in known if k.rpartition(".")[2] == last]
+        or difflib.get_close_matches(
+            name, [k for k in known if k.rpartition(".")[0] == section], n=1
+        )
+        or difflib.get_close_matches(name, sorted({k.partition(".")[0] for k in known}), n=1)
+        or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    )
     return f"{name}: there is no such setting" + (f"; did you mean {near[0]}?" if near else "")

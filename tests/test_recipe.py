@@ -1,0 +1,221 @@
+"""Recipes: types, names, overrides, files, and that every packaged one trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from conftest import disks, picture
+from delineate.errors import RecipeError
+from delineate.recipe import Recipe, fields, override, packaged_recipes
+from delineate.runs.train import train
+
+
+def built(**settings: str) -> Recipe:
+    return Recipe.build(override({}, {k.replace("__", "."): v for k, v in settings.items()}))
+
+
+def test_defaults_are_a_recipe():
+    recipe = Recipe.build({})
+    assert recipe == Recipe()
+    assert recipe.method.name == "flows"
+    assert recipe.data.images is None
+
+
+def test_overrides_have_types():
+    recipe = built(
+        train__steps="500",
+        train__learning_rate="1e-3",
+        train__patience="null",
+        train__tensorboard="true",
+        augment__scale="[0.5, 2]",
+        network__options="{features: [8, 16]}",
+        method__flow_threshold="null",
+        data__diameter="null",
+        seed="7",
+    )
+    assert recipe.train.steps == 500
+    assert recipe.train.learning_rate == 1e-3
+    assert recipe.train.patience is None
+    assert recipe.train.tensorboard is True
+    assert recipe.augment.scale == (0.5, 2.0)
+    assert recipe.network.options == {"features": [8, 16]}
+    assert recipe.method.flow_threshold is None
+    assert recipe.data.diameter is None
+    assert recipe.seed == 7
+
+
+@pytest.mark.parametrize("name", ["2024", "cells #2", "[old] cells", "no", "1e5", "a: b", "*x"])
+def test_paths_and_names_are_taken_as_they_stand(name):
+    recipe = built(data__images=name, name=name)
+    assert recipe.data.images == Path(name)
+    assert recipe.name == name
+
+
+@pytest.mark.parametrize(
+    ("text", "channels"), [("1", (1,)), ("0,2", (0, 2)), ("[2, 0]", (2, 0)), ("null", None)]
+)
+def test_channels_as_the_command_line_gives_them(text, channels):
+    assert built(data__channels=text).data.channels == channels
+
+
+def test_overrides_leave_their_source_alone():
+    values = {"train": {"steps": 5}}
+    assert override(values, {"train.steps": "6", "train.batch": "2"}) == {
+        "train": {"steps": 6, "batch": 2}
+    }
+    assert values == {"train": {"steps": 5}}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("train.step", "train.steps"),
+        ("train.learningrate", "train.learning_rate"),
+        ("data.diametre", "data.diameter"),
+        ("trian", "train"),
+        ("steps", "train.steps"),
+        ("axes", "data.axes"),
+        ("channels", "data.channels"),
+        ("metod", "method"),
+        ("train.diameter", "data.diameter"),
+    ],
+)
+def test_a_typo_names_the_right_setting(name, meant):
+    with pytest.raises(
+        RecipeError, match=f"{name}: there is no such setting; did you mean {meant}"
+    ):
+        Recipe.build(override({}, {name: "1"}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train.steps", "many", "train.steps: .*integer"),
+        ("train.steps", "0", "train.steps: .*greater than or equal to 1"),
+        ("train.steps", "2.5", "train.steps: .*integer"),
+        ("train.precision", "fp8", "train.precision: .*pattern"),
+        ("data.ndim", "4", "data.ndim: .*2 or 3"),
+        ("data.channels", "red", "data.channels.0: .*integer"),
+        ("augment.scale", "[0, 1]", "augment.scale.0: .*greater than 0"),
+        ("seed", "-1", "seed: .*greater than or equal to 0"),
+        ("seed", str(10**20), "seed: .*less than"),
+        ("train", "5", "train: "),
+        ("network.options", "{a: [", "network.options: .* is not a value"),
+        ("method.name", "magic", "method.name: .*flows"),
+        ("normalise.low", "99.5", "normalise: .*must be below"),
+    ],
+)
+def test_wrong_values_are_explained(key, value, message):
+    expected = f"{name}: there is no such setting; did you mean {meant}"
+    with pytest.raises(RecipeError, match=expected):
+        Recipe.build(override({}, {name: "1"}))
+
+
+def test_every_wrong_entry_is_listed():
+    with pytest.raises(RecipeError) as caught:
+        built(train__steps="x", train__bach="3")
+    assert "train.steps" in str(caught.value)
+    assert "did you mean train.batch" in str(caught.value)
+
+
+def test_yaml_round_trip(tmp_path):
+    recipe = built(
+        data__images=str(tmp_path / "µ #1"),
+        data__channels="1,0",
+        network__options="{features: [4, 8]}",
+        method__classes="2",
+        train__patience="null",
+        description="it's: tricky",
+    )
+    file = tmp_path / "recipe.yaml"
+    file.write_text(recipe.dump(), encoding="utf-8")
+    assert Recipe.load(file) == recipe
+
+
+def test_relative_paths_count_from_the_file_and_overrides_from_here(tmp_path):
+    file = tmp_path / "sub" / "recipe.yaml"
+    file.parent.mkdir()
+    file.write_text(f"data: {{images: ../cells, labels: truth, table: {tmp_path / 'x.csv'}}}\n")
+    data = Recipe.load(file).data
+    assert data.images == tmp_path / "sub" / "../cells"
+    assert data.labels == tmp_path / "sub" / "truth"
+    assert data.table == tmp_path / "x.csv"
+    assert Recipe.load(file, {"data.images": "here"}).data.images == Path("here")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"train: [", "not a YAML file"),
+        (b"- a\n- b\n", "expected a mapping"),
+        (b"\xff\xfe\x00", "not a YAML file"),
+        (b"!!python/object/apply:os.system ['touch hacked']", "not a YAML file"),
+        (b"train: {steps: no}", "recipe.yaml is not valid"),
+    ],
+)
+def test_files_that_are_no_recipes(tmp_path, monkeypatch, content, message):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "recipe.yaml"
+    file.write_bytes(content)
+    with pytest.raises(RecipeError, match=message):
+        Recipe.load(file)
+    assert [p.name for p in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_an_empty_file_is_the_default_recipe(tmp_path):
+    (tmp_path / "r.yaml").write_text("")
+    assert Recipe.load(tmp_path / "r.yaml") == Recipe()
+
+
+def test_unknown_recipes_list_the_packaged_ones():
+    with pytest.raises(RecipeError, match=r"nosuch: no such file.*nuclei"):
+        Recipe.load("nosuch")
+
+
+def test_every_setting_has_a_default_and_most_a_description():
+    rows = fields()
+    names = [row[0] for row in rows]
+    assert len(set(names)) == len(names)
+    assert {"train.steps", "data.images", "augment.scale", "method.threshold"} <= set(names)
+    flat = {}
+    for section, value in Recipe().model_dump().items():
+        parts = value.items() if section not in ("name", "description", "seed") else [("", value)]
+        flat.update({f"{section}.{k}".strip("."): v for k, v in parts})
+    assert set(names) == set(flat)
+
+
+def volumes(folder: Path) -> Path:
+    """Three volumes whose files do not name their axes."""
+    rng = np.random.default_rng(0)
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(3):
+        labels = disks((12, 40, 40), 4, 6, rng)
+        np.save(folder / f"images/v{number}.npy", picture(labels, rng))
+        np.save(folder / f"labels/v{number}.npy", labels)
+    return folder
+
+
+@pytest.mark.parametrize("name", list(packaged_recipes()))
+def test_every_packaged_recipe_trains(name, dataset, tmp_path):
+    """Loads, and takes a real step with a network of its kind, made small."""
+    raw = yaml.safe_load(packaged_recipes()[name].read_text(encoding="utf-8"))
+    assert raw["name"] == name
+    assert raw["description"]
+    ndim = Recipe.load(name).data.ndim
+    overrides = {
+        "data.images": str(volumes(tmp_path / "3d") if ndim == 3 else dataset),
+        "train.steps": 1,
+        "train.batch": 2,
+        "train.patch": 16 if ndim == 3 else 32,
+        "train.device": "cpu",
+        "network.options": {"features": [4, 8]},
+    }
+    model = train(Recipe.load(name, overrides), tmp_path / "run")
+    assert model.name == name
+    assert model.description.ndim == (ndim or 2)
+    assert all(np.isfinite(v.numpy()).all() for v in model.members[0].values())
