@@ -223,6 +223,16 @@ def test_any_flow_gives_connected_objects_inside(
     np.testing.assert_array_equal(found, decode_flows(flow, inside, threads=2))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_flow_that_is_no_number_harms_its_neighbourhood_only(value: float) -> None:
+    labels = balls((120, 120), 20, 9, seed=3)
+    flow = flow_targets(labels)
+    flow[:, :40, :40] = value
+    found = decode_flows(flow, labels > 0)
+    far = np.setdiff1d(labels[60:, 60:], np.append(labels[:45, :45], 0))
+    assert agreement(labels, found)[far - 1].min() > 0.95
+
+
 def test_wrong_input_is_said() -> None:
     with pytest.raises(LabelError, match="does not fit"):
         decode_flows(np.zeros((3, 4, 4), np.float32), np.ones((4, 4), bool))

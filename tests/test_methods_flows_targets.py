@@ -264,5 +264,6 @@ def test_wrong_input_is_said() -> None:
         flow_targets(np.full((4, 4), -1))
     with pytest.raises(LabelError, match="expected shape"):
         flow_error(np.zeros((4, 4), int), np.zeros((3, 4, 4), np.float32))
-    with pytest.raises(LabelError, match="relabel"):
-        flow_error(np.full((4, 4), 2**31), np.zeros((2, 4, 4), np.float32))
+    for huge in (np.full((4, 4), 2**31), np.full((4, 4), 2**64 - 1, np.uint64)):
+        with pytest.raises(LabelError, match="relabel"):
+            flow_error(huge, np.zeros((2, 4, 4), np.float32))

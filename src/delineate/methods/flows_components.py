@@ -35,6 +35,8 @@ class Components(NamedTuple):
 def check_labels(labels: NDArray[Any]) -> NDArray[Any]:
     """Give the label image as contiguous int32 or int64, the types the kernels are compiled for.
 
+    Unsigned ids keep their bits, so large ones become negative.
+
     Raises
     ------
     LabelError
@@ -56,7 +58,10 @@ def check_labels(labels: NDArray[Any]) -> NDArray[Any]:
             f"a label image has negative ids (the smallest is {int(labels.min())}); expected 0 for "
             "background and positive ids: set the negative pixels to 0"
         )
-    wide = labels.dtype.itemsize > 4 or labels.dtype == np.uint32
+    wide = labels.dtype.itemsize > 4
+    if labels.dtype.kind == "u" and labels.dtype.itemsize >= 4:  # the same bits: no copy
+        kept = np.ascontiguousarray(labels, dtype=np.uint64 if wide else np.uint32)
+        return kept.view(np.int64 if wide else np.int32)
     return np.ascontiguousarray(labels, dtype=np.int64 if wide else np.int32)
 
 
@@ -83,6 +88,8 @@ def find_components(labels: NDArray[Any]) -> Components:
     row_first = np.zeros(rows.shape[0] + 1, np.int64)
     if count:
         _fill_runs(rows, values, starts, stops, row_first)
+    if checked.dtype == np.int32:
+        values &= 0xFFFFFFFF  # ids of uint32 that became negative
     parent = np.arange(count, dtype=np.int64)
     if count:
         _join_runs(

@@ -109,7 +109,7 @@ def flow_error(
             f"expected shape {(labels.ndim, *labels.shape)}, one component for each axis"
         )
     parts = find_components(labels)
-    objects = int(parts.labels.max(initial=0))
+    objects = int(parts.labels.view(np.uint64).max(initial=0))
     if objects > max(labels.size, 2**20):
         raise LabelError(
             f"a label image of {labels.size} pixels has ids up to {objects}; expected 1…N: "

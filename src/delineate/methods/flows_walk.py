@@ -65,8 +65,10 @@ def _mix(values: Flow, p: int, down: int, right: int, fy: float, fx: float) -> f
 
 @njit(cache=True, nogil=True)
 def _within(at: float, side: int) -> float:
-    """Nearest position within the image."""
-    return min(max(at, 0.0), side - 1.0)
+    """Nearest position within the image; the first for what is not a number."""
+    if not at > 0.0:
+        return 0.0
+    return min(at, side - 1.0)
 
 
 @njit(cache=True, nogil=True)
