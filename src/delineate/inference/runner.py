@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from delineate.data.augment import MARGIN
 from delineate.data.normalise import Intensity
 from delineate.errors import ModelError
 from delineate.image import LazyArray
@@ -121,6 +122,7 @@ class Runner:
         self.device = resolve_device(options.device)
         self.dtype = resolve_precision(options.precision, self.device)
         self.format = channels_last(ndim)
+        self.margin = MARGIN[ndim]
         self.networks = [
             _for_inference(n.to(self.device)).to(memory_format=self.format)  # type: ignore[call-overload]
             for n in networks
@@ -181,7 +183,7 @@ class Runner:
         ModelError : the network's output has another shape than the method's maps, or NaN in it.
         """
         shape = tuple(data.shape[1:])
-        grid = self.grid(shape)
+        grid = self.grid([n + 2 * self.margin for n in shape])
         result = np.zeros((self.method.out_channels(self.ndim), *shape), np.float32)
         size = self.options.batch or (1 if self.device.type == "cpu" else 8)
         tiles, done = iter(grid), 0
@@ -190,8 +192,9 @@ class Runner:
             output = self._run(self.tensor(pixels), [self._flips(t) for t in group])
             self._check(output, grid)
             for tile, values in zip(group, output, strict=True):
-                inner = values[(slice(None), *(slice(0, n) for n in tile.size))]
-                result[(slice(None), *tile.slices)] += inner * grid.weight(tile)
+                here = tile.within(shape, self.margin)
+                part = values[(slice(None), *here.tile)] * grid.weight(tile)[here.tile]
+                result[(slice(None), *here.image)] += part
             done += len(group)
             if progress:
                 progress(done, len(grid))
@@ -205,10 +208,11 @@ class Runner:
     def _read(
         self, data: LazyArray, tile: Tile, grid: Grid, intensity: Intensity | None
     ) -> NDArray[np.float32]:
-        pixels: NDArray[Any] = np.asarray(data[(slice(None), *tile.slices)])
+        here = tile.within(data.shape[1:], self.margin)
+        pixels: NDArray[Any] = np.asarray(data[(slice(None), *here.image)])
         values = pixels.astype(np.float32) if intensity is None else intensity.apply(pixels)
-        pad = [(0, t - n) for t, n in zip(grid.tile, tile.size, strict=True)]
-        return np.pad(values, [(0, 0), *pad], mode="edge") if any(p[1] for p in pad) else values
+        pad = [(s.start, t - s.stop) for t, s in zip(grid.tile, here.tile, strict=True)]
+        return np.pad(values, [(0, 0), *pad], mode="constant") if any(map(any, pad)) else values
 
     def _run(self, batch: Tensor, flips: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
         with self._computing():
@@ -241,7 +245,7 @@ class Runner:
         network = self.networks[0]
         if not hasattr(network, "style_vector"):
             raise ModelError(f"{type(network).__name__} has no style vector to know the scale by")
-        grid = self.grid(tuple(data.shape[1:]))
+        grid = self.grid([n + 2 * self.margin for n in data.shape[1:]])
         styles = []
         for tile in grid:
             batch = self.tensor([self._read(data, tile, grid, intensity)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,26 @@ class Tile:
     def slices(self) -> tuple[slice, ...]:
         """Where it lies in the image."""
         return tuple(slice(a, a + n) for a, n in zip(self.start, self.size, strict=True))
+
+    def within(self, shape: Sequence[int], margin: int) -> Overlap:
+        """What the tile shares with an image of `shape` that starts `margin` into the grid.
+
+        A tile that lies in the margin alone shares the pixels nearest to it: one, at least.
+        """
+        image, tile = [], []
+        for start, size, n in zip(self.start, self.size, shape, strict=True):
+            low = min(max(start - margin, 0), n - 1)
+            high = max(min(start - margin + size, n), low + 1)
+            image.append(slice(low, high))
+            tile.append(slice(low - start + margin, high - start + margin))
+        return Overlap(tuple(image), tuple(tile))
+
+
+class Overlap(NamedTuple):
+    """The same pixels, as slices of the image and of the tile."""
+
+    image: tuple[slice, ...]
+    tile: tuple[slice, ...]
 
 
 @dataclass(frozen=True, eq=False)

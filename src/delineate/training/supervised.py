@@ -9,9 +9,12 @@ import lightning
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from delineate.data.augment import MARGIN
 from delineate.data.patches import Batch
 from delineate.data.samples import Sample
+from delineate.errors import RecipeError
 from delineate.inference.runner import channels_last
 from delineate.methods.base import Method
 from delineate.training.options import TrainOptions
@@ -54,9 +57,9 @@ class Supervised(lightning.LightningModule):
         output = self.network(batch.image.contiguous(memory_format=memory))
         loss = self.method.loss(output, batch.targets, batch.valid)
         if not torch.isfinite(loss):
-            raise FloatingPointError(
+            raise RecipeError(
                 f"the loss became {loss.item()} at step {self.global_step}: lower "
-                "train.learning_rate"
+                f"train.learning_rate ({self.options.learning_rate:g})"
             )
         return loss
 
@@ -69,7 +72,10 @@ class Supervised(lightning.LightningModule):
         full = (slice(None), *crop)
         image = torch.from_numpy(np.array(sample.image[full]))[None].to(self.device)
         targets = torch.from_numpy(np.array(sample.targets[full]))[None].to(self.device)
-        output = self.network(image.contiguous(memory_format=channels_last(ndim)))
+        margin = MARGIN[ndim]
+        padded = functional.pad(image, [margin] * (2 * ndim))
+        output = self.network(padded.contiguous(memory_format=channels_last(ndim)))
+        output = output[(..., *(slice(margin, -margin) for _ in range(ndim)))]
         loss = float(self.method.loss(output, targets, torch.ones_like(targets[:, :1])))
         maps = self.method.activate(output)[0].cpu().numpy()
         scores = self.method.score(maps, np.array(sample.labels[crop]))
