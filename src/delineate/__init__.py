@@ -8,21 +8,39 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "DelineateError": "delineate.errors",
     "Image": "delineate.image",
-    "read": "delineate.io",
-    "load": "delineate.model",
     "Model": "delineate.model",
     "Recipe": "delineate.recipe",
+    "evaluate_folder": "delineate.runs.evaluate",
+    "load": "delineate.model",
+    "predict_folder": "delineate.runs.predict",
+    "read": "delineate.io",
     "train": "delineate.runs.train",
-    "DelineateError": "delineate.errors",
 }
 
-__all__ = ["DelineateError", "Image", "Model", "Recipe", "__version__", "load", "read"]
+__all__ = [
+    "DelineateError",
+    "Image",
+    "Model",
+    "Recipe",
+    "__version__",
+    "evaluate_folder",
+    "load",
+    "predict_folder",
+    "read",
+    "train",
+]
 
 if TYPE_CHECKING:
     from delineate.errors import DelineateError
     from delineate.image import Image
     from delineate.io import read
+    from delineate.model import Model, load
+    from delineate.recipe import Recipe
+    from delineate.runs.evaluate import evaluate_folder
+    from delineate.runs.predict import predict_folder
+    from delineate.runs.train import train
 
 
 def __getattr__(name: str) -> Any:
