@@ -238,3 +238,21 @@ def test_wrong_input_is_said() -> None:
         decode_flows(np.zeros((3, 4, 4), np.float32), np.ones((4, 4), bool))
     with pytest.raises(LabelError, match="two or three"):
         decode_flows(np.zeros((1, 4), np.float32), np.ones(4, bool))
+
+
+@pytest.mark.parametrize("width", [3, 4, 5])
+def test_thin_rods_side_by_side_stay_apart(width: int) -> None:
+    """The narrowest objects whose neighbours are nearer than their length."""
+    labels = np.zeros((40, 6 * width + 10), np.int32)
+    for i in range(6):
+        labels[3:37, 5 + i * width : 5 + (i + 1) * width] = i + 1
+    for turned in (labels, np.ascontiguousarray(labels.T)):
+        found = decode_flows(flow_targets(turned), turned > 0)
+        assert found.max() == 6
+        assert agreement(turned, found).min() > 0.98
+
+
+def test_small_objects_in_a_dense_lattice_stay_apart() -> None:
+    y, x = np.indices((60, 60))
+    labels = (y // 3 * 20 + x // 3 + 1).astype(np.int32)
+    np.testing.assert_array_equal(decode_flows(flow_targets(labels), labels > 0).max(), 400)

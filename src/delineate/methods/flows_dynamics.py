@@ -61,10 +61,11 @@ def decode_flows(
     "Mask recovery from vector flows"; the steps differ as said above.
     """
     count = thread_count(threads)
+    flow = np.ascontiguousarray(flow, dtype=np.float32)
     settled = follow_flows(flow, inside, threads=count)
     sinks = find_sinks(settled.ends, settled.pixels, inside.shape)
     _replace(settled.root.reshape(-1), sinks.number)
-    united = unite_sinks(sinks, settled.root, np.asarray(flow, np.float32), threads=count)
+    united = unite_sinks(sinks, settled.root, flow, threads=count)
     _replace(settled.root.reshape(-1), united + 1)
     settled.root[settled.root < 0] = 0
     return _largest_parts(settled.root)
@@ -127,29 +128,19 @@ def _largest_parts(sink: Index) -> NDArray[np.uint32]:
     if parts.labels.size:
         size = np.add.reduceat((parts.stops - parts.starts).astype(np.int64), parts.first[:-1])
         largest = np.full(int(parts.labels.max()) + 1, -1, np.int64)
-        order = np.argsort(size, kind="stable")[::-1]  # of equal ones the first is written last
-        largest[parts.labels[order[::-1]]] = order[::-1]
+        rising = np.argsort(-size, kind="stable")[::-1]
+        largest[parts.labels[rising]] = rising  # the largest is written last, of equals the first
         _write_parts(parts, np.sort(largest[largest >= 0]), labels.reshape(-1, sink.shape[-1]))
     return labels
 
 
+@njit(cache=True, nogil=True)
 def _write_parts(parts: Components, chosen: Ints, rows: NDArray[np.uint32]) -> None:
     """Write the numbers 1, 2, … on the chosen parts."""
-    _fill_parts(parts.first, parts.rows, parts.starts, parts.stops, chosen, rows)
-
-
-@njit(cache=True, nogil=True)
-def _fill_parts(
-    first: Ints,
-    run_rows: Ints,
-    starts: NDArray[np.int32],
-    stops: NDArray[np.int32],
-    chosen: Ints,
-    rows: NDArray[np.uint32],
-) -> None:
     for k in range(chosen.size):
-        for run in range(first[chosen[k]], first[chosen[k] + 1]):
-            rows[run_rows[run], starts[run] : stops[run]] = k + 1
+        for run in range(parts.first[chosen[k]], parts.first[chosen[k] + 1]):
+            for column in range(parts.starts[run], parts.stops[run]):
+                rows[parts.rows[run], column] = k + 1
 
 
 @njit(cache=True, nogil=True)

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 NEIGHBOUR = 2  # pixels; places this near (in every axis) adjoin
 SADDLE = 0.2  # peaks are one if the density between them is more than this share of the lower
-BARRIER = 0.5  # pixels of walking against unit flow; sinks with less between them may be one
+BARRIER = 0.7  # pixels of walking against unit flow; sinks with less between them may be one
 NEAR = 1.0  # ... if they are nearer than this, in radii of the disk or ball of their pixels
 CROWDED = 2.0  # pixels per place that a sink must have, unless it has few
 FEW = 9  # pixels; sinks of no more may have as many places as pixels
@@ -88,7 +88,7 @@ def unite_sinks(sinks: Sinks, number: Index, flow: Flow, *, threads: int = 1) ->
     Noise makes several sinks of one. Between objects the flow points apart, so on the straight way
     from one sink to the other one must walk against it for about the radius of an object; between
     the sinks of one object for a fraction of a pixel. Each sink joins the neighbour of more pixels
-    than its own to which the barrier is lowest, if it is under half a pixel of unit flow and the
+    than its own to which the barrier is lowest, if it is under 0.7 pixels of unit flow and the
     two are nearer than the radius of the disk (ball) that has as many pixels as both. A sink joins
     one other only, so one on the border of two objects does not unite them.
 
