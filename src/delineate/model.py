@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from delineate import networks
-from delineate.errors import DelineateError, ModelError
+from delineate.errors import AxesError, DelineateError, ModelError
 from delineate.inference.runner import RunOptions
 from delineate.recipe import Recipe
 
@@ -108,7 +109,7 @@ class Model:
 
     def predict(
         self,
-        image: Image | str | Path | np.ndarray[Any, Any],
+        image: Image | str | Path | ArrayLike,
         *,
         diameter: float | str | None = None,
         axes: str | None = None,
@@ -122,10 +123,11 @@ class Model:
 
         Parameters
         ----------
-        image : an `Image`, a file, or an array with `axes` (YX where it has two).
+        image : an `Image`, a file, or an array with `axes` in its own order, such as "YXC" or
+            "ZYX" (YX where it has two).
         diameter : of the objects, in pixels, or text with a unit such as ``"8 um"`` for files that
             know their pixel size; None: the model finds it.
-        axes : of a file that does not say.
+        axes : of the array, or of a file that does not say.
         channels : channels of the image to use.
         options : tiles, device, precision.
         keep_maps : keep the maps in the prediction, to decode them again.
@@ -141,8 +143,8 @@ class Model:
 
         if isinstance(image, str | Path):
             image = read(image, axes=axes)
-        elif isinstance(image, np.ndarray):
-            image = ImageType(image, axes or ("YX" if image.ndim == 2 else ""))
+        elif not isinstance(image, ImageType):
+            image = _from_array(np.asarray(image), axes)
         return predict(
             image,
             self.runner(options, **decoding),
@@ -204,6 +206,25 @@ class Model:
                 digest.update(name.encode())
                 digest.update(weights[name].cpu().float().numpy().tobytes())
         return digest.hexdigest()
+
+
+def _from_array(pixels: np.ndarray[Any, Any], axes: str | None) -> Image:
+    """An array as image, its axes brought to the order of `Image`.
+
+    Raises
+    ------
+    AxesError : the axes are not known, or do not fit.
+    ReadError : pixels that are no real numbers.
+    """
+    from delineate.io.axes import Raw, to_image
+
+    if axes is None and pixels.ndim != 2:
+        raise AxesError(
+            f"an array of shape {pixels.shape} needs names for its axes, for instance "
+            'axes="ZYX" (a volume), "TYX" (a movie), "CYX" or "YXC" (channels)'
+        )
+    named = to_image(Raw(pixels, "Q" * pixels.ndim), Path("the array"), axes or "YX")
+    return replace(named, source=None)
 
 
 def load_strictly(network: Any, weights: dict[str, Tensor], source: str) -> None:

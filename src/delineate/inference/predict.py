@@ -175,8 +175,10 @@ def predict(
     for t in points:
         point = image if t is None else image.select(T=t)
         pixels = network_channels(point, in_channels, channels)
-        check_pixels(pixels, str(image.source or "the image"))
-        pixels = single_precision(pixels, normalise, str(image.source or "the image"))
+        own = pixels[:1] if pixels.strides[0] == 0 else pixels  # grey, shown as three channels
+        check_pixels(own, str(image.source or "the image"))
+        own = single_precision(own, normalise, str(image.source or "the image"))
+        pixels = np.broadcast_to(own, pixels.shape)
         intensity = normalise.fit(pixels)
         by_plane = runner.ndim == 2 and pixels.ndim == 4
         size = known
@@ -220,7 +222,9 @@ def single_precision(pixels: NDArray[Any], normalise: Normalise, name: str) -> N
     extreme = largest > 1e30 or 0 < largest < 1e-30
     if normalise.kind in ("range", "none"):
         if extreme:
-            raise ImageError(f"{name}: pixels up to {largest:g} cannot be computed with; scale them")
+            raise ImageError(
+                f"{name}: pixels up to {largest:g} cannot be computed with; scale them"
+            )
         return pixels
     if high == low or not (extreme or pixels.dtype != np.float32):
         return pixels if high > low else np.zeros(pixels.shape, np.float32)
