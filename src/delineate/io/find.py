@@ -15,6 +15,9 @@ from delineate.io.formats import FORMATS, is_zarr, kind_of, without_suffix
 _RUN_FOLDERS = frozenset({"labels", "overlays", "maps", "rois", "geojson", "outlines"})
 """What a run leaves beside its run.json; these are results, not images to work on."""
 
+_RUN_PICTURES = frozenset({"scores.png", "curves.png"})
+"""Pictures of results beside them."""
+
 
 class ImageFile(NamedTuple):
     """An image to work on, and the name under which its results are filed.
@@ -85,13 +88,16 @@ def _in_folder(folder: Path, wanted: set[str], seen: set[Path]) -> Iterator[Path
     if real in seen:
         return
     seen.add(real)
-    is_run = (folder / "run.json").is_file()
+    # An interrupted run has no run.json yet, but its record of what is done.
+    is_run = (folder / "run.json").is_file() or (folder / ".delineate").is_dir()
     try:
         entries = list(folder.iterdir())
     except OSError as error:
         raise ReadError(f"{folder}: cannot be searched ({error.strerror})") from error
     for entry in entries:
         if entry.name.startswith(".") or entry.name == "__MACOSX":
+            continue
+        if is_run and entry.name in _RUN_PICTURES:
             continue
         if entry.is_dir():
             if is_zarr(entry):

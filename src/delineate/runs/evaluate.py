@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from delineate.data.layouts import LABEL_SUFFIXES
 from delineate.errors import DataError, LabelError
-from delineate.io import find_images, read_labels, write_table
+from delineate.io import ImageFile, find_images, read_labels, write_table
 from delineate.metrics import ObjectScores, ScoreTables, score_objects, score_table
+from delineate.runs.layout import label_files
 from delineate.runs.predict import Listener
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Scores of every image and their tables."""
+    """Scores of every image and their tables; `missing` true label files had no prediction."""
 
     scores: Mapping[str, ObjectScores]
     tables: ScoreTables
+    missing: int
 
     def lines(self) -> list[str]:
         """The summary as text, one score a line: mean over images and pooled, with intervals."""
@@ -38,40 +41,51 @@ class Evaluation:
                 for r in rows
             ]
             lines.append(f"{name:<16}{cells[0]:<28}{cells[1]}")
+        if self.missing:
+            lines.append(f"not scored: {self.missing} images of the truth without a prediction")
         return lines
 
 
-def pair_labels(predicted: Path, truth: Path) -> list[tuple[str, Path, Path]]:
-    """Label files of a prediction and a truth with the same name: (name, predicted, true).
+class LabelPair(NamedTuple):
+    """Name of an image, the file of its predicted labels and that of the true ones."""
+
+    name: str
+    predicted: Path
+    truth: Path
+
+
+def pair_labels(predicted: Path, truth: Path) -> tuple[list[LabelPair], int]:
+    """Label files with the same name, and how many true ones have no prediction.
 
     Raises
     ------
     DataError : a prediction has no truth, or names do not match at all.
     """
     if predicted.is_file() and truth.is_file():
-        return [(truth.stem, predicted, truth)]
-    if (predicted / "labels").is_dir() and (predicted / "run.json").exists():
-        predicted = predicted / "labels"
+        return [LabelPair(truth.stem, predicted, truth)], 0
     if (truth / "labels").is_dir() and (truth / "images").is_dir():
         truth = truth / "labels"
-    true = _by_name(truth)
-    found = _by_name(predicted)
+    true = _by_name(truth, find_images(truth))
+    found = _by_name(predicted, label_files(predicted))
     without = sorted(set(found) - set(true))
     if without:
         raise DataError(
             f"{len(without)} predictions of {predicted} have no truth in {truth}, the first is "
             f"{without[0]}; truth has for instance {next(iter(sorted(true)))}"
         )
-    return [(name, found[name], true[name]) for name in found]
+    pairs = [LabelPair(name, found[name], true[name]) for name in found]
+    return pairs, len(set(true) - set(found))
 
 
-def _by_name(folder: Path) -> dict[str, Path]:
-    """Label files of a folder by the name of their image."""
+def _by_name(source: Path, files: Sequence[ImageFile]) -> dict[str, Path]:
+    """Label files by the name of their image."""
     names: dict[str, Path] = {}
-    for image in find_images(folder):
+    for image in files:
         name = image.name
         for suffix in LABEL_SUFFIXES:
             name = name.removesuffix(suffix)
+        if name in names:
+            raise DataError(f"{source}: two label files for {name}: {names[name]}, {image.path}")
         names[name] = image.path
     return names
 
@@ -103,7 +117,7 @@ def evaluate_folder(
     """
     from delineate.review.figures import evaluation_figure
 
-    pairs = pair_labels(Path(predicted), Path(truth))
+    pairs, missing = pair_labels(Path(predicted), Path(truth))
     scores: dict[str, ObjectScores] = {}
     for number, (name, found, true) in enumerate(pairs):
         if listener:
@@ -124,4 +138,4 @@ def evaluate_folder(
     evaluation_figure(
         np.stack([s.ap for s in scores.values()]), out / "scores.png", names=list(scores)
     )
-    return Evaluation(scores, tables)
+    return Evaluation(scores, tables, missing)

@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delineate.io import (
-    find_images,
-    read_labels,
-    write_geojson,
-    write_labels,
-    write_outlines,
-    write_rois,
-)
+from delineate.errors import LabelError
+from delineate.io import write_geojson, write_labels, write_outlines, write_rois
+from delineate.io.reading import read_label_image
+from delineate.runs.layout import label_files
 from delineate.runs.predict import Listener
 
 if TYPE_CHECKING:
@@ -47,13 +43,19 @@ def export_folder(
     """
     source, out = Path(source), Path(out)
     run = (source / "run.json").exists()
-    files = find_images(source / "labels" if run else source)
+    files = label_files(source)
     measured = _measurements(source / "objects.csv") if run and "geojson" in formats else {}
     for number, file in enumerate(files):
         if listener:
             listener.image(file.name, number, len(files))
-        labels = read_labels(file.path)
+        image = read_label_image(file.path)
+        labels = image.numpy()
         for kind in formats:
+            if "T" in image.axes and kind != "zarr":
+                raise LabelError(
+                    f"{file.path}: is a movie (axes {image.axes}); outlines are written of single "
+                    "times only, --zarr writes the whole"
+                )
             path = out / kind / f"{file.name}{SUFFIXES[kind]}"
             path.parent.mkdir(parents=True, exist_ok=True)
             if kind == "rois":
@@ -63,7 +65,7 @@ def export_folder(
             elif kind == "outlines":
                 write_outlines(path, labels)
             else:
-                write_labels(path, labels)
+                write_labels(path, labels, image, image.axes)
         if listener:
             listener.finished(file.name, ", ".join(formats))
     return len(files)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,23 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from delineate.errors import DelineateError, WriteError
 from delineate.io import ImageFile, atomic_path
+from delineate.runs.layout import ROOMS, STATE, TABLES, file_sha256, read_json, remove
 
 if TYPE_CHECKING:
     from delineate.inference.predict import Prediction
 
 SCHEMA = 1
-STATE = ".delineate"
-ROOMS = {
-    "labels": (".tif", ".ome.zarr"),
-    "overlays": (".jpg",),
-    "maps": (".zarr",),
-    "rois": (".zip",),
-    "geojson": (".geojson",),
-    "outlines": (".txt",),
-}
-"""Folders of the results of single images, with the endings of their files."""
-TABLES = ("run.json", "images.csv", "objects.csv", "report.html")
-"""Files on all images."""
 
 
 @dataclass(frozen=True)
@@ -59,32 +46,6 @@ class Outputs:
         return ".ome.zarr" if self.format == "zarr" else ".tif"
 
 
-def is_result(path: Path, out: Path) -> bool:
-    """Whether a file is a result in the run folder `out`, not an image to work on."""
-    try:
-        inside = path.resolve().relative_to(out.resolve()).parts
-    except ValueError:
-        return False
-    if not ((out / STATE).is_dir() or (out / "run.json").is_file()):
-        return False
-    return inside[0] in ROOMS or inside in (("scores.png",), ("curves.png",))
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a file; of a folder (a zarr): of the names, sizes and metadata of its files."""
-    digest = hashlib.sha256()
-    if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
-            if file.suffix == ".json" or file.name.startswith(".z"):
-                digest.update(file.read_bytes())
-        return digest.hexdigest()
-    with path.open("rb") as handle:
-        while block := handle.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 class RunFolder:
     """A run in progress.
 
@@ -109,7 +70,7 @@ class RunFolder:
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         state = folder / STATE
         record = state / "settings.json"
-        earlier = _read_json(record)
+        earlier = read_json(record)
         if earlier is None and not (folder / "run.json").exists():
             if (folder / "labels").is_dir() and any((folder / "labels").iterdir()):
                 raise WriteError(
@@ -119,7 +80,11 @@ class RunFolder:
         elif earlier != self.settings:
             if not overwrite:
                 changed = [k for k in self.settings if (earlier or {}).get(k) != self.settings[k]]
-                what = f"with other settings ({', '.join(changed)})" if earlier else "of its own"
+                what = (
+                    f"with other settings ({', '.join(changed)})"
+                    if earlier
+                    else "whose settings are unknown"
+                )
                 raise WriteError(
                     f"{folder} holds a run {what}: choose another folder, or --overwrite"
                 )
@@ -130,15 +95,15 @@ class RunFolder:
         """Remove the results of the images that the earlier run knows, and its tables."""
         state = self.folder / STATE / "images"
         records = [str(f.relative_to(state).as_posix())[:-5] for f in state.rglob("*.json")]
-        run = _read_json(self.folder / "run.json") or {}
+        run = read_json(self.folder / "run.json") or {}
         names = {*records, *(entry["name"] for entry in run.get("inputs", ()))}
         for name in names:
             for room, suffixes in ROOMS.items():
                 for suffix in suffixes:
-                    _remove(self.folder / room / f"{name}{suffix}")
+                    remove(self.folder / room / f"{name}{suffix}")
         for table in TABLES:
-            _remove(self.folder / table)
-        _remove(self.folder / STATE)
+            remove(self.folder / table)
+        remove(self.folder / STATE)
 
     def _write_json(self, path: Path, value: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +127,7 @@ class RunFolder:
 
     def done(self, image: ImageFile) -> dict[str, Any] | None:
         """The record of an image that has been finished with these settings and this file."""
-        record: dict[str, Any] | None = _read_json(self._state(image.name, ".json"))
+        record: dict[str, Any] | None = read_json(self._state(image.name, ".json"))
         if record is None or not self.label_file(image.name).exists() or not image.path.exists():
             return None
         same = record["input"]["sha256"] == file_sha256(image.path)
@@ -170,7 +135,7 @@ class RunFolder:
 
     def is_finished(self, records: Sequence[dict[str, Any]]) -> bool:
         """Whether tables and report of exactly these records are there."""
-        run = _read_json(self.folder / "run.json")
+        run = read_json(self.folder / "run.json")
         there = all((self.folder / table).exists() for table in TABLES)
         return there and run is not None and run.get("inputs") == [r["input"] for r in records]
 
@@ -300,21 +265,6 @@ def write_vectors(folder: Path, name: str, prediction: Prediction, outputs: Outp
             path = folder / room / f"{name}{suffix}"
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path, labels)
-
-
-def _read_json(path: Path) -> Any:
-    """What a file of ours holds; None where it is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

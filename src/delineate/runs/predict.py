@@ -14,7 +14,8 @@ from delineate.inference.predict import parse_diameter
 from delineate.inference.runner import Progress, RunOptions
 from delineate.io import ImageFile, find_images
 from delineate.model import Model
-from delineate.runs.outputs import Outputs, RunFolder, is_result
+from delineate.runs.layout import is_result
+from delineate.runs.outputs import Outputs, RunFolder
 
 log = logging.getLogger("delineate")
 
@@ -166,7 +167,7 @@ def explain(error: Exception, path: Path) -> str:
         return str(error)
     if isinstance(error, MemoryError) or "not enough memory" in str(error):
         return (
-            f"{path}: there is not enough memory ({error or type(error).__name__}); try --tile "
+            f"{path}: there is not enough memory ({str(error) or 'MemoryError'}); try --tile "
             "256, fewer --threads, or a part of the image"
         )
     return f"{path}: {type(error).__name__}: {error} (--debug shows where)"

@@ -1,0 +1,89 @@
+"""Where the files of a run folder lie, and which of them are results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from delineate.errors import ReadError
+from delineate.io import ImageFile, find_images
+
+STATE = ".delineate"
+ROOMS = {
+    "labels": (".tif", ".ome.zarr"),
+    "overlays": (".jpg",),
+    "maps": (".zarr",),
+    "rois": (".zip",),
+    "geojson": (".geojson",),
+    "outlines": (".txt",),
+}
+"""Folders of the results of single images, with the endings of their files."""
+TABLES = ("run.json", "images.csv", "objects.csv", "report.html")
+"""Files on all images."""
+
+
+def is_result(path: Path, out: Path) -> bool:
+    """Whether a file is a result in the run folder `out`, not an image to work on."""
+    try:
+        inside = path.resolve().relative_to(out.resolve()).parts
+    except ValueError:
+        return False
+    if not ((out / STATE).is_dir() or (out / "run.json").is_file()):
+        return False
+    return inside[0] in ROOMS or inside in (("scores.png",), ("curves.png",))
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file; of a folder (a zarr): of the names, sizes and metadata of its files."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
+            if file.suffix == ".json" or file.name.startswith(".z"):
+                digest.update(file.read_bytes())
+        return digest.hexdigest()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def label_files(source: Path) -> list[ImageFile]:
+    """Label files of a run (those of the images that it calls done), of a folder, or one file.
+
+    Raises
+    ------
+    ReadError : there are none, or labels of the run are missing.
+    """
+    record = read_json(source / "run.json")
+    if not isinstance(record, dict):
+        return find_images(source)
+    files = []
+    for name in (i["name"] for i in record.get("inputs", ()) if i["status"] == "done"):
+        paths = [source / "labels" / f"{name}{suffix}" for suffix in ROOMS["labels"]]
+        path = next((p for p in paths if p.exists()), None)
+        if path is None:
+            raise ReadError(f"{paths[0]}: is missing; run the same predict command again")
+        files.append(ImageFile(path, name))
+    if not files:
+        raise ReadError(f"{source}: no image of this run has labels; see its images.csv")
+    return files
+
+
+def read_json(path: Path) -> Any:
+    """What a file of ours holds; None where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
