@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,23 +20,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(tokens: list[str], verbose: bool, debug: bool) -> int:
-    from delineate.cli.app import make_app
+    from cyclopts.exceptions import CycloptsError
+
+    from delineate.cli.app import COMMANDS, make_app
     from delineate.errors import DelineateError
 
     _log(verbose, debug)
+    chosen = tokens[0] if tokens else ""
     try:
-        status = make_app(tokens[0] if tokens else "")(tokens, result_action="return_value")
+        status = make_app(chosen)(
+            tokens, result_action="return_value", exit_on_error=False, print_error=False
+        )
+    except CycloptsError as error:
+        _tell(error)
+        command = f"delineate {chosen}" if chosen in COMMANDS else "delineate"
+        print(f"{command} --help shows how, with examples", file=sys.stderr)
+        return 2
     except DelineateError as error:
         if debug:
             raise
-        print(f"delineate: {error}", file=sys.stderr)
+        _tell(error)
         return 2
     except KeyboardInterrupt:
-        print("delineate: interrupted; the same command goes on from here", file=sys.stderr)
+        _tell("interrupted; the same command goes on from here")
         return 130
     except BrokenPipeError:
+        # The reader of a pipe has gone (`| head`); nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if debug:
+            raise
+        _tell(f"{type(error).__name__}: {error} (not foreseen; --debug shows where)")
+        return 2
     return status if isinstance(status, int) else 0
+
+
+def _tell(what: object) -> None:
+    print(f"delineate: {what}", file=sys.stderr)
 
 
 def _log(verbose: bool, debug: bool) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -32,7 +36,7 @@ Train a model of your own on a folder with images/ and labels/, and use it:
 
 def make_app(chosen: str = "") -> App:
     """The application with all its commands; only the chosen one is imported, for its full help."""
-    from cyclopts import App
+    from cyclopts import App, Parameter
 
     from delineate import __version__
 
@@ -43,11 +47,39 @@ def make_app(chosen: str = "") -> App:
         help_epilogue=EPILOGUE,
         help_format="markdown",
         version=__version__,
+        # Switches are off until they are named: neither --no-… nor [default: False] helps anyone.
+        default_parameter=Parameter(negative=(), show_default=_worth_showing),
+        suppress_keyboard_interrupt=False,
     )
-    for name, text in COMMANDS.items():
+    for order, (name, text) in enumerate(COMMANDS.items()):
         if name == chosen:
-            module = importlib.import_module(f"delineate.cli.{name}")
-            app.command(getattr(module, name), name=name, help_format="markdown")
+            function = getattr(importlib.import_module(f"delineate.cli.{name}"), name)
+            app.command(
+                function,
+                name=name,
+                help=_description(function),
+                sort_key=order,
+                help_format="markdown",
+                help_epilogue="",
+            )
         else:
-            app.command(f"delineate.cli.{name}:{name}", name=name, help=text)
+            app.command(f"delineate.cli.{name}:{name}", name=name, help=text, sort_key=order)
     return app
+
+
+def _description(function: Callable[..., int]) -> str:
+    """What a docstring says before its parameters, as Markdown with the examples fenced.
+
+    Left to themselves, examples that come first lose their indentation, and with it their lines.
+    """
+    text, _, _ = inspect.cleandoc(function.__doc__ or "").partition("\nParameters\n---")
+    return re.sub(
+        r"(?m)(?:^    .*\n?)+",
+        lambda match: f"```text\n{textwrap.dedent(match[0]).rstrip()}\n```\n",
+        text,
+    )
+
+
+def _worth_showing(default: Any) -> Any:
+    """A default as the help shows it; None hides it."""
+    return None if default is False else default

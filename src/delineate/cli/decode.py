@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from delineate.cli.progress import RunProgress, say
+from delineate.cli.predict import conclude
+from delineate.cli.progress import RunProgress
 
 
 def decode(
@@ -68,7 +68,4 @@ def decode(
             overwrite=overwrite,
             listener=progress,
         )
-    say(f"{summary.done} images, {summary.objects} objects → {out / 'report.html'}")
-    if summary.failed:
-        print(f"delineate: {summary.failed} images failed, see {out}/images.csv", file=sys.stderr)
-    return 1 if summary.failed else 0
+    return conclude(summary, out)

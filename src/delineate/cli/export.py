@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from delineate.cli.predict import plural
 from delineate.cli.progress import RunProgress, say
 
 
@@ -59,5 +60,5 @@ def export(
     folder = out or (source if source.is_dir() else source.parent)
     with RunProgress("exporting") as progress:
         count = export_folder(source, folder, formats, listener=progress)
-    say(f"{count} images → {folder}")
+    say(f"{plural(count, 'image')} → {folder}")
     return 0

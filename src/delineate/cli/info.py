@@ -14,11 +14,12 @@ def info(what: str | None = None, /, *, axes: str | None = None) -> int:
         delineate info cells.ome.tif
         delineate info nuclei
         delineate info runs/mine/model
+        delineate info out
 
     Parameters
     ----------
     what
-        A file, a zarr, the folder of a model, or the name of a model of the package.
+        A file, a zarr, the folder of a model or of a run, or the name of a model of the package.
     axes
         Axes of a file that does not say.
     """
@@ -28,6 +29,13 @@ def info(what: str | None = None, /, *, axes: str | None = None) -> int:
         _installation()
     elif what in packaged_models() or (Path(what) / FILE).exists():
         _model(what)
+    elif (Path(what) / "run.json").exists():
+        _run(Path(what))
+    elif not Path(what).exists():
+        raise DelineateError(
+            f"{what}: no such file or folder, nor a model of the package "
+            f"({', '.join(packaged_models()) or 'none'})"
+        )
     else:
         _image(Path(what), axes)
     return 0
@@ -86,6 +94,19 @@ def _model(name: str) -> None:
     print(model.card)
 
 
+def _run(folder: Path) -> None:
+    from delineate.review.run_folder import read_run
+
+    run = read_run(folder)
+    _row("run", folder)
+    _row("model", run.model)
+    _row("images", f"{len(run.done)} done, {len(run.failed)} failed")
+    _row("objects", run.objects)
+    for image in run.failed:
+        _row("failed", f"{image.name}: {image.error}")
+    _row("report", folder / "report.html")
+
+
 def _image(path: Path, axes: str | None) -> None:
     import numpy as np
 
@@ -108,4 +129,4 @@ def _image(path: Path, axes: str | None) -> None:
             raise DelineateError(f"{path}: there are no pixels")
         _row("intensities", f"{pixels.min()} … {pixels.max()}, mean {pixels.mean():.4g}")
         if pixels.dtype.kind in "ui" and image.n_channels == 1:
-            _row("different values", len(np.unique(pixels)))
+            _row("if it holds labels", f"{np.count_nonzero(np.unique(pixels))} objects")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from delineate.cli.progress import RunProgress, say
+
+if TYPE_CHECKING:
+    from delineate.inference.runner import RunOptions
+    from delineate.runs.predict import Summary
 
 
 def predict(
@@ -97,7 +100,6 @@ def predict(
     allow_imports
         Allow a model to import its network from outside the package.
     """
-    from delineate.inference.runner import RunOptions
     from delineate.model import load
     from delineate.runs.outputs import Outputs
     from delineate.runs.predict import Settings, predict_folder
@@ -113,7 +115,9 @@ def predict(
         diameter=diameter,
         axes=axes,
         channels=parse_channels(channels),
-        run=RunOptions(tile=tile, batch=batch, augment=augment, device=device, precision=precision),
+        run=run_options(
+            tile=tile, batch=batch, augment=augment, device=device, precision=precision
+        ),
         decoding={k: v for k, v in decoding.items() if v is not None},
     )
     outputs = Outputs(keep_maps, rois, geojson, outlines, format)
@@ -121,10 +125,46 @@ def predict(
         summary = predict_folder(
             loaded, images, out, settings, outputs, overwrite=overwrite, listener=progress
         )
-    say(f"{summary.done} images, {summary.objects} objects → {out / 'report.html'}")
+    return conclude(summary, out)
+
+
+def conclude(summary: Summary, out: Path) -> int:
+    """Say what became of a run; the exit status."""
+    report = out / "report.html"
+    count = summary.done + summary.failed
+    if summary.before == count:
+        say(f"nothing to do, {plural(count, 'image')} done before → {report}")
+    else:
+        before = f" ({summary.before} done before)" if summary.before else ""
+        objects = plural(summary.objects, "object")
+        say(f"{plural(summary.done, 'image')}{before}, {objects} → {report}")
     if summary.failed:
-        print(f"delineate: {summary.failed} images failed, see {out}/images.csv", file=sys.stderr)
+        say(f"delineate: {plural(summary.failed, 'image')} failed, see {out / 'images.csv'}")
     return 1 if summary.failed else 0
+
+
+def plural(count: int, noun: str) -> str:
+    """``"1 image"``, ``"2 images"``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def run_options(**values: Any) -> RunOptions:
+    """How networks are run.
+
+    Raises
+    ------
+    ModelError : a value is out of range.
+    """
+    from pydantic import ValidationError
+
+    from delineate.errors import ModelError
+    from delineate.inference.runner import RunOptions
+
+    try:
+        return RunOptions(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ModelError(f"--{first['loc'][0]} {first['input']}: {first['msg']}") from error
 
 
 def parse_channels(text: str | None) -> tuple[int, ...] | None:
@@ -145,9 +185,18 @@ def parse_channels(text: str | None) -> tuple[int, ...] | None:
 
 
 def use_threads(threads: int | None) -> None:
-    """Limit torch and numba to so many threads."""
+    """Limit torch and numba to so many threads.
+
+    Raises
+    ------
+    DelineateError : fewer than one.
+    """
+    from delineate.errors import DelineateError
+
     if threads is None:
         return
+    if threads < 1:
+        raise DelineateError(f"--threads {threads}: expected 1 or more")
     os.environ["OMP_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = str(threads)
     import torch
 

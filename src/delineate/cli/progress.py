@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from delineate.data.layouts import Pair
     from delineate.training.fit import Progress as Step
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
-    """A line for the person, on standard error, so that standard output stays clean."""
-    console.print(text, markup=False)
+    """A line for the person, on standard error, so that standard output stays clean.
+
+    Neither names of files nor long errors are folded or taken for markup.
+    """
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def _bar() -> Progress:
@@ -53,7 +56,8 @@ class RunProgress:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self.bar.stop()
+        if console.is_terminal:
+            self.bar.stop()
 
     def image(self, name: str, number: int, total: int) -> None:
         """An image is begun."""
@@ -92,7 +96,8 @@ class TrainProgress:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self.bar.stop()
+        if console.is_terminal:
+            self.bar.stop()
 
     def stage(self, text: str) -> None:
         """A new stage begins."""

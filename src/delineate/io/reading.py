@@ -51,6 +51,8 @@ def _read(path: Path, axes: str | None, scene: int | str | None, *, as_ids: bool
     if path.is_file() and path.stat().st_size == 0:
         raise ReadError(f"{path}: is empty (0 bytes); copy or save it anew")
     try:
+        if path.is_file():
+            path.open("rb").close()  # so that a file that may not be read is told as such
         raw = _raw(kind, path, scene)
         if as_ids and kind == "jpeg":
             raise LabelError(
