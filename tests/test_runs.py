@@ -372,6 +372,24 @@ def test_all_outputs_agree_with_the_labels(tmp_path: Path) -> None:
     assert "5 objects" in report
 
 
+def test_outlines_of_a_movie_are_a_file_a_time(tmp_path: Path) -> None:
+    image, _ = domes((80, 80), 8, 5)
+    movie = np.stack([image, np.zeros_like(image), image])
+    path = tmp_path / "movie.tif"
+    tifffile.imwrite(path, movie, imagej=True, metadata={"axes": "TYX"})
+    out = tmp_path / "out"
+    run(path, out, outputs=Outputs(rois=True, geojson=True, outlines=True))
+    labels = read_label_image(out / "labels" / "movie.tif").numpy()
+    for time, frame in enumerate(labels):
+        name = f"movie-t{time:04d}"
+        assert np.array_equal(read_rois(out / "rois" / f"{name}.zip", frame.shape), frame)
+        text = (out / "geojson" / f"{name}.geojson").read_text(encoding="utf-8")
+        assert text.count('"Feature"') == len(np.unique(frame)) - 1
+        assert ("measurements" in text) == bool(frame.any())
+    run(path, out, overwrite=True)
+    assert not list((out / "rois").glob("*"))
+
+
 def test_zarr_labels_keep_axes_and_pixel_size(tmp_path: Path) -> None:
     image, _ = domes((80, 80), 8, 5)
     metadata = {"axes": "ZYX", "unit": "um", "spacing": 2.0}
@@ -451,8 +469,10 @@ def test_exports_of_a_run(tmp_path: Path) -> None:
     assert first["area"].removesuffix(".0") in text
     movie = np.ones((2, 8, 8), np.uint8)
     write_labels(tmp_path / "m" / "movie.tif", movie, Image(movie, "TYX"), "TYX")
-    with pytest.raises(LabelError, match="--zarr writes the whole"):
-        export_folder(tmp_path / "m", tmp_path / "y", ["rois"])
+    export_folder(tmp_path / "m", tmp_path / "y", ["rois"])
+    for time in range(2):
+        path = tmp_path / "y" / "rois" / f"movie-t{time:04d}.zip"
+        assert np.array_equal(read_rois(path, (8, 8)), movie[time])
     export_folder(tmp_path / "m", tmp_path / "y", ["zarr"])
     assert read_label_image(tmp_path / "y" / "zarr" / "movie.ome.zarr").axes == "TYX"
 

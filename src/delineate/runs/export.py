@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delineate.errors import LabelError
-from delineate.io import write_geojson, write_labels, write_outlines, write_rois
+from delineate.io import write_labels
 from delineate.io.reading import read_label_image
 from delineate.runs.layout import label_files
 from delineate.runs.predict import Listener
+from delineate.runs.vectors import write_vectors
 
 if TYPE_CHECKING:
     from delineate.labels import Table
-
-SUFFIXES = {"rois": ".zip", "geojson": ".geojson", "outlines": ".txt", "zarr": ".ome.zarr"}
 
 
 def export_folder(
@@ -51,21 +49,13 @@ def export_folder(
         image = read_label_image(file.path)
         labels = image.numpy()
         for kind in formats:
-            if "T" in image.axes and kind != "zarr":
-                raise LabelError(
-                    f"{file.path}: is a movie (axes {image.axes}); outlines are written of single "
-                    "times only, --zarr writes the whole"
-                )
-            path = out / kind / f"{file.name}{SUFFIXES[kind]}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if kind == "rois":
-                write_rois(path, labels)
-            elif kind == "geojson":
-                write_geojson(path, labels, measured.get(file.name))
-            elif kind == "outlines":
-                write_outlines(path, labels)
-            else:
+            if kind == "zarr":
+                path = out / kind / f"{file.name}.ome.zarr"
+                path.parent.mkdir(parents=True, exist_ok=True)
                 write_labels(path, labels, image, image.axes)
+            else:
+                table = measured.get(file.name)
+                write_vectors(out, file.name, labels, image.axes, [kind], table)
         if listener:
             listener.finished(file.name, ", ".join(formats))
     return len(files)

@@ -10,15 +10,14 @@ from typing import Any
 
 from delineate.errors import ReadError
 from delineate.io import ImageFile, find_images
+from delineate.runs.vectors import VECTORS
 
 STATE = ".delineate"
 ROOMS = {
     "labels": (".tif", ".ome.zarr"),
     "overlays": (".jpg",),
     "maps": (".zarr",),
-    "rois": (".zip",),
-    "geojson": (".geojson",),
-    "outlines": (".txt",),
+    **{kind: (suffix,) for kind, suffix in VECTORS.items()},
 }
 """Folders of the results of single images, with the endings of their files."""
 TABLES = ("run.json", "images.csv", "objects.csv", "report.html")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import json
 import sys
 from collections.abc import Sequence
@@ -11,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from delineate.errors import DelineateError, WriteError
+from delineate.errors import WriteError
 from delineate.io import ImageFile, atomic_path
 from delineate.runs.layout import ROOMS, STATE, TABLES, file_sha256, read_json, remove
+from delineate.runs.vectors import VECTORS, write_vectors
 
 if TYPE_CHECKING:
     from delineate.inference.predict import Prediction
@@ -100,7 +102,10 @@ class RunFolder:
         for name in names:
             for room, suffixes in ROOMS.items():
                 for suffix in suffixes:
-                    remove(self.folder / room / f"{name}{suffix}")
+                    path = self.folder / room / f"{name}{suffix}"
+                    frames = f"{glob.escape(path.name.removesuffix(suffix))}-t[0-9]*{suffix}"
+                    for file in (path, *path.parent.glob(frames)):
+                        remove(file)
         for table in TABLES:
             remove(self.folder / table)
         remove(self.folder / STATE)
@@ -160,7 +165,8 @@ class RunFolder:
         write_overlay(self.folder / "overlays" / f"{name}.jpg", still, shown)
         if outputs.maps and prediction.maps is not None:
             _write_maps(self.maps_file(name), prediction)
-        write_vectors(self.folder, name, prediction, outputs)
+        formats = [kind for kind in VECTORS if getattr(outputs, kind)]
+        write_vectors(self.folder, name, prediction.labels, axes, formats, objects)
         table = self._state(name, ".objects.csv")
         table.parent.mkdir(parents=True, exist_ok=True)
         write_table(table, objects)
@@ -199,7 +205,8 @@ class RunFolder:
             },
         )
         rows = [r["row"] for r in records]
-        columns = list(dict.fromkeys(k for row in rows for k in row))
+        fullest_first = sorted(rows, key=len, reverse=True)
+        columns = list(dict.fromkeys(k for row in fullest_first for k in row))
         with (
             atomic_path(self.folder / "images.csv") as temporary,
             temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
@@ -243,33 +250,12 @@ class RunFolder:
         }
 
 
-def write_vectors(folder: Path, name: str, prediction: Prediction, outputs: Outputs) -> None:
-    """Outlines of the objects in the formats that were asked for.
-
-    Raises
-    ------
-    DelineateError : a format cannot hold these labels.
-    """
-    from delineate.io import write_geojson, write_outlines, write_rois
-
-    labels = prediction.labels
-    wanted = (
-        (outputs.rois, "rois", ".zip", write_rois),
-        (outputs.geojson, "geojson", ".geojson", write_geojson),
-        (outputs.outlines, "outlines", ".txt", write_outlines),
-    )
-    for asked, room, suffix, write in wanted:
-        if asked:
-            if "T" in prediction.axes:
-                raise DelineateError(f"{name}: outlines of time series cannot be written yet")
-            path = folder / room / f"{name}{suffix}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(path, labels)
-
-
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row that JSON holds: NaN becomes an empty cell."""
-    return {k: "" if isinstance(v, float) and v != v else v for k, v in row.items()}
+    """A row for people and JSON: six digits of a number, NaN becomes an empty cell."""
+    return {
+        k: v if not isinstance(v, float) else float(f"{v:.6g}") if v == v else ""
+        for k, v in row.items()
+    }
 
 
 def _write_maps(path: Path, prediction: Prediction) -> None:

@@ -1,0 +1,52 @@
+"""Outlines of the objects of an image, as files of ImageJ, QuPath and text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from delineate.io import write_geojson, write_outlines, write_rois
+
+if TYPE_CHECKING:
+    from delineate.labels import Table
+
+VECTORS = {"rois": ".zip", "geojson": ".geojson", "outlines": ".txt"}
+"""Formats, which are also the names of their folders, with the endings of their files."""
+
+
+def write_vectors(
+    folder: Path,
+    name: str,
+    labels: NDArray[Any],
+    axes: str,
+    formats: Sequence[str],
+    objects: Table | None = None,
+) -> None:
+    """Write ``FORMAT/NAME`` with the outlines of an image; of a movie one file a time, NAME-t0000….
+
+    Parameters
+    ----------
+    labels : label image with the axes `axes`, its ids unique over all times.
+    formats : of `VECTORS`.
+    objects : table of the objects, whose numbers go into GeoJSON.
+
+    Raises
+    ------
+    LabelError, WriteError : a format cannot hold these labels, or the file cannot be written.
+    """
+    parts = {name: labels}
+    if "T" in axes:
+        parts = {f"{name}-t{t:04d}": frame for t, frame in enumerate(labels)}
+    for kind in formats:
+        for own, part in parts.items():
+            path = folder / kind / f"{own}{VECTORS[kind]}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if kind == "rois":
+                write_rois(path, part)
+            elif kind == "geojson":
+                write_geojson(path, part, objects)
+            else:
+                write_outlines(path, part)
