@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,6 +64,14 @@ def _tell(what: object) -> None:
 def _log(verbose: bool, debug: bool) -> None:
     import logging
 
+    class Lines(logging.StreamHandler[TextIO]):
+        """Writes above a progress bar, which takes the place of standard error while it runs."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.stream = sys.stderr
+            super().emit(record)
+
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+    form = "%(levelname)s %(message)s"
+    logging.basicConfig(format=form, level=logging.WARNING, handlers=[Lines()])
     logging.getLogger("delineate").setLevel(level)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 if TYPE_CHECKING:
     from delineate.data.layouts import Pair
@@ -29,9 +30,9 @@ def _bar() -> Progress:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[note]}", markup=False),
-        TimeElapsedColumn(),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
         TextColumn("left", style="dim"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
         console=console,
     )
 
@@ -62,9 +63,9 @@ class RunProgress:
     def image(self, name: str, number: int, total: int) -> None:
         """An image is begun."""
         self.number = number
-        self.bar.update(
-            self.task, total=total, completed=number, note=f"{number + 1}/{total} {name[-40:]}"
-        )
+        short = name if len(name) <= 24 else f"…{name[-23:]}"
+        note = f"{number + 1}/{total} {short}"
+        self.bar.update(self.task, total=total, completed=number, note=note)
 
     def tiles(self, done: int, total: int) -> None:
         """Tiles of the image are done."""
