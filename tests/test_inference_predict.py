@@ -120,6 +120,12 @@ def test_the_model_finds_the_scale(field: tuple[np.ndarray, np.ndarray]) -> None
     assert found.labels.max() == 10
 
 
+def test_a_guess_never_blows_up_the_image() -> None:
+    """Nothing is found to refine the first guess of two pixels, ten times less than common."""
+    found = dome_model(knows_scale=0.1).predict(np.zeros((40, 40), np.uint8), options=EXACT)
+    assert found.diameter == 4
+
+
 def test_diameter_with_a_unit_uses_the_pixel_size() -> None:
     image = Image(np.zeros((8, 8)), "YX", {"Y": 0.5, "X": 0.5})
     assert diameter_in_pixels("8um", image) == 16

@@ -32,6 +32,9 @@ STITCH = 0.25
 ENLARGE = 20.0
 """Images are enlarged by at most this factor; a smaller diameter is taken for a mistake."""
 
+ENLARGE_UNASKED = 5.0
+"""The same where no diameter is given: what a network sees in noise must not fill the memory."""
+
 _MICROMETRES = {"um": 1.0, "µm": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}
 
 
@@ -185,6 +188,7 @@ def predict(
         if size is None and common is not None and scale_model is not None:
             middle = pixels[:, pixels.shape[1] // 2] if by_plane else pixels
             size = estimate_diameter(runner, scale_model, middle, intensity, common)
+            size = max(size, common / ENLARGE_UNASKED)
             log.info("%s: objects of about %.1f pixels", image.source or "image", size)
         scale = 1.0 if size is None or common is None else common / size
         planes = [pixels[:, z] for z in range(pixels.shape[1])] if by_plane else [pixels]
