@@ -353,6 +353,33 @@ def test_decode_export_and_evaluate(
     assert "nothing to do" in capsys.readouterr().err
 
 
+def test_scores_and_exports_of_plain_folders_do_not_become_their_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, labels = domes((80, 80), 8, 5)
+    for folder in ("mine", "truth"):
+        write_labels(tmp_path / folder / "a.tif", labels)
+    for _ in range(2):
+        assert call("evaluate", tmp_path / "mine", tmp_path / "truth") == 0
+        assert call("export", tmp_path / "mine", "--zarr", "--rois") == 0
+        assert "1 image → " in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["a.tif"]
+    assert (tmp_path / "mine-scores" / "scores.png").exists()
+    assert (tmp_path / "zarr" / "a.ome.zarr").exists()
+
+
+def test_a_terminal_that_knows_few_letters(tmp_path: Path, model: Path) -> None:
+    write_domes(tmp_path / "images", ("µm",))
+    done = subprocess.run(
+        [sys.executable, "-m", "delineate.cli", "info", str(tmp_path / "images" / "µm.tif")],
+        env={**ENVIRONMENT, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"0 ? 2" in done.stdout
+
+
 def test_info(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def told(*arguments: object) -> str:
         assert call("info", *arguments) == 0

@@ -8,11 +8,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import TextIO
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments name, and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal without → or µ shows a ? for them
+            stream.reconfigure(errors="replace")
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     switches = {"--debug", "--verbose", "-v"}
     debug = "--debug" in tokens

@@ -22,7 +22,7 @@ def evaluate(
     """Score predicted labels against true ones.
 
     Writes scores.csv (an image a row), summary.csv (means over images and pooled scores, each with
-    the number of images and a 95 % bootstrap interval) and scores.png beside the predictions.
+    the number of images and a 95 % bootstrap interval) and scores.png.
 
         delineate evaluate out truth/labels
         delineate evaluate out/labels truth -o scores --min-size 20
@@ -35,7 +35,8 @@ def evaluate(
         A folder of label files with the same names (or names ending in _masks, _labels …), or one
         file.
     out
-        Folder for the tables and the picture; by default the folder of the predictions.
+        Folder for the tables and the picture; by default the folder of the run, or for other
+        predictions a folder beside them whose name ends in -scores.
     min_size
         Objects of fewer pixels are left out, of truth and prediction alike.
     tolerance
@@ -43,7 +44,9 @@ def evaluate(
     """
     from delineate.runs.evaluate import evaluate_folder
 
-    folder = out or (predicted if predicted.is_dir() else predicted.parent)
+    is_run = (predicted / "run.json").exists()
+    beside = predicted if is_run else predicted.with_name(f"{predicted.stem}-scores")
+    folder = out or beside
     with RunProgress("scoring") as progress:
         summary = evaluate_folder(
             predicted, truth, folder, min_size=min_size, tolerance=tolerance, listener=progress

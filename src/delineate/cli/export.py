@@ -32,7 +32,8 @@ def export(
     source
         Folder of a run, folder of label files, or one label file.
     out
-        Folder that receives rois/, geojson/, outlines/ or zarr/; by default the run itself.
+        Folder that receives rois/, geojson/, outlines/ or zarr/; by default the run itself, or
+        the folder in which other labels lie.
     rois
         ImageJ ROI zips (Fiji: open in the ROI Manager).
     geojson
@@ -57,7 +58,8 @@ def export(
     ]
     if not formats:
         raise DelineateError("nothing to write: choose --rois, --geojson, --outlines or --zarr")
-    folder = out or (source if source.is_dir() else source.parent)
+    is_run = (source / "run.json").exists()
+    folder = out or (source if is_run else source.resolve().parent)
     with RunProgress("exporting") as progress:
         count = export_folder(source, folder, formats, listener=progress)
     say(f"{plural(count, 'image')} → {folder}")
