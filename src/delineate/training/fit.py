@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import logging
-import time
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from delineate.data.augment import Augment
 from delineate.data.patches import Batch, Patches
 from delineate.data.samples import Sample
+from delineate.errors import RecipeError
 from delineate.inference.runner import channels_last, resolve_device, resolve_precision
-from delineate.io import atomic_path
 from delineate.methods.base import Method
+from delineate.training.callbacks import Keep, Log, Progress
 from delineate.training.options import TrainOptions
 from delineate.training.supervised import Supervised
+
+__all__ = ["Fitted", "Progress", "check_options", "fit"]
 
 
 class Fitted(NamedTuple):
@@ -32,16 +36,6 @@ class Fitted(NamedTuple):
     state: dict[str, Tensor]
     scores: dict[str, float]
     steps: int
-
-
-class Progress(NamedTuple):
-    """State of a training after a step."""
-
-    step: int
-    steps: int
-    loss: float
-    patches_per_second: float
-    scores: dict[str, float]
 
 
 class _Loader(DataLoader[Batch]):
@@ -61,77 +55,21 @@ class _Loader(DataLoader[Batch]):
                 yield batch
 
 
-class _Log(Callback):
-    """Writes metrics.csv after each validation and tells the progress after each step."""
+def check_options(options: TrainOptions) -> None:
+    """Whether this machine has what the options ask for, before any work is done.
 
-    def __init__(
-        self,
-        folder: Path,
-        options: TrainOptions,
-        tell: Callable[[Progress], None] | None,
-        after: Callable[[Path], None] | None,
-    ) -> None:
-        self.file = folder / "metrics.csv"
-        self.options = options
-        self.tell = tell
-        self.after = after
-        self.rows: list[dict[str, Any]] = []
-        self.losses: list[float] = []
-        self.started = time.perf_counter()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.rows = state["rows"]
-
-    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-        # All randomness of an epoch is a function of its number, so that a resumed run repeats it.
-        torch.manual_seed(trainer.train_dataloader.dataset.seed * 1_000_003 + trainer.current_epoch)
-        trainer.train_dataloader.dataset.epoch = trainer.current_epoch
-        self.losses = []
-        self.started = time.perf_counter()
-
-    def _speed(self) -> float:
-        made = len(self.losses) * self.options.batch
-        return made * self.options.accumulate / max(time.perf_counter() - self.started, 1e-9)
-
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
-        self.losses.append(float(outputs["loss"]))
-        if self.tell:
-            newest = self.rows[-1] if self.rows else {}
-            kept = {k: v for k, v in newest.items() if k.startswith("val_") and v != ""}
-            self.tell(
-                Progress(
-                    trainer.global_step, self.options.steps, self.losses[-1], self._speed(), kept
-                )
-            )
-
-    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        scores = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val_")}
-        self.rows.append(
-            {
-                "step": trainer.global_step,
-                "epoch": trainer.current_epoch + 1,
-                "loss": sum(self.losses) / max(len(self.losses), 1),
-                "val_loss": scores.pop("val_loss", ""),
-                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-                "patches_per_second": self.train_speed,
-                **scores,
-            }
+    Raises
+    ------
+    ModelError : the device is not usable here.
+    RecipeError : TensorBoard is asked for and not installed.
+    """
+    resolve_device(options.device)
+    if options.tensorboard and find_spec("tensorboard") is None:
+        raise RecipeError(
+            "train.tensorboard needs a package that is not installed: "
+            "pip install 'delineate[tensorboard]', or leave it out; metrics.csv and curves.png "
+            "are written in any case"
         )
-        columns = list(dict.fromkeys(k for row in self.rows for k in row))
-        with atomic_path(self.file) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        if self.after:
-            self.after(self.file)
-
-    train_speed = 0.0
-
-    def on_validation_start(self, trainer: Any, module: Any) -> None:
-        self.train_speed = self._speed()
 
 
 def fit(
@@ -160,10 +98,11 @@ def fit(
 
     Raises
     ------
-    FloatingPointError : the loss became infinite or NaN.
+    RecipeError : the loss or the weights became infinite or NaN.
+    ModelError : the device is not usable here.
     """
+    check_options(options)
     device = resolve_device(options.device)
-    steps = options.epochs * options.steps_per_epoch
     patches = Patches(
         train,
         method,
@@ -175,57 +114,76 @@ def fit(
     )
     every = max(1, len(val) / options.validation_images)
     chosen = [val[int(i * every)] for i in range(min(len(val), options.validation_images))]
-    module = Supervised(network, method, options, steps, chosen).to(
+    module = Supervised(network, method, options, options.total, chosen).to(
         memory_format=channels_last(ndim)
     )
     checkpoints = folder / "checkpoints"
-    trainer = _trainer(folder, checkpoints, method, options, device, bool(chosen))
-    trainer.callbacks.insert(0, _Log(folder, options, tell, after_validation))
-    last = checkpoints / "last.ckpt"
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(
-            module,
-            _Loader(patches, options.batch, num_workers=options.workers),
-            DataLoader(range(len(chosen)), batch_size=None) if chosen else None,  # type: ignore[arg-type]
-            ckpt_path=last if last.exists() else None,
-            weights_only=True,
+    log = Log(folder, options, tell, after_validation)
+    monitor = f"val_{method.monitor}" if chosen else None
+    callbacks: list[Callback] = [log]
+    if monitor and options.patience:
+        # It judges before the checkpoints of the round are written, so that they know of it.
+        callbacks.append(
+            EarlyStopping(
+                monitor, mode="max", patience=options.patience, check_on_train_epoch_end=False
+            )
         )
+    keep = Keep(checkpoints, monitor)
+    last = checkpoints / "last.ckpt"
+    if last.exists():
+        state = torch.load(last, map_location="cpu", weights_only=True)["callbacks"]
+        log.load_state_dict(state[log.state_key])
+        keep.load_state_dict(state[keep.state_key])
+    # A training that had stopped early before it was interrupted is not continued.
+    if not keep.stopped:
+        trainer = _trainer(folder, options, device, [*callbacks, keep])
+        with warnings.catch_warnings(), _interruptible(trainer):
+            warnings.filterwarnings("ignore", module="lightning")
+            trainer.fit(
+                module,
+                _Loader(patches, options.batch, num_workers=options.workers),
+                DataLoader(range(len(chosen)), batch_size=None) if chosen else None,  # type: ignore[arg-type]
+                ckpt_path=last if last.exists() else None,
+                weights_only=True,
+            )
     best = checkpoints / "best.ckpt"
-    found = torch.load(best if best.exists() else last, map_location="cpu", weights_only=True)
+    found = torch.load(best if chosen else last, map_location="cpu", weights_only=True)
     prefix = "network."
     state = {
         k.removeprefix(prefix): v.contiguous()
         for k, v in found["state_dict"].items()
         if k.startswith(prefix)
     }
-    rows = trainer.callbacks[0].rows
+    if not all(v.isfinite().all() for v in state.values()):
+        raise RecipeError(
+            f"the weights became infinite or NaN: lower train.learning_rate "
+            f"({options.learning_rate:g})"
+        )
     step = int(found["global_step"])
-    scores: dict[str, Any] = next((row for row in rows if row["step"] == step), {})
+    scores: dict[str, Any] = next((row for row in log.rows if row["step"] == step), {})
     return Fitted(
         state, {k: v for k, v in scores.items() if k.startswith("val_") and v != ""}, step
     )
 
 
+@contextlib.contextmanager
+def _interruptible(trainer: lightning.Trainer) -> Iterator[None]:
+    """Lets an interruption from the keyboard through, which Lightning turns into an exit."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error
+
+
 def _trainer(
-    folder: Path,
-    checkpoints: Path,
-    method: Method,
-    options: TrainOptions,
-    device: torch.device,
-    validates: bool,
+    folder: Path, options: TrainOptions, device: torch.device, callbacks: list[Callback]
 ) -> lightning.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     names = {torch.float32: "32-true", torch.bfloat16: "bf16-mixed", torch.float16: "16-mixed"}
-    callbacks: list[Callback] = []
-    if validates:
-        monitor = f"val_{method.monitor}"
-        callbacks.append(_checkpoint(checkpoints, "best", monitor=monitor, mode="max"))
-        if options.patience:
-            callbacks.append(
-                EarlyStopping(monitor, mode="max", patience=options.patience, verbose=False)
-            )
-    callbacks.append(_checkpoint(checkpoints, "last"))
     logger = False
     if options.tensorboard:
         from lightning.pytorch.loggers import TensorBoardLogger
@@ -241,17 +199,8 @@ def _trainer(
         callbacks=callbacks,
         logger=logger,
         default_root_dir=folder,
+        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-    )
-
-
-def _checkpoint(folder: Path, name: str, **monitor: str) -> ModelCheckpoint:
-    return ModelCheckpoint(
-        folder,
-        filename=name,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-        **monitor,
     )

@@ -17,7 +17,7 @@ class TrainOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(800, ge=1, description="optimiser steps in all")
+    steps: int = Field(800, ge=1, description="optimiser steps in all; rounded up to equal rounds")
     batch: int = Field(8, ge=1, description="patches in a step")
     patch: int | None = Field(
         None, ge=16, description="side of a patch in pixels; null: 192 in 2D, 64 in 3D"
@@ -48,13 +48,18 @@ class TrainOptions(BaseModel):
 
     @property
     def epochs(self) -> int:
-        """Rounds between validations; the last may be shorter than the others would be."""
+        """Rounds, each of which ends with a validation and a checkpoint."""
         return max(1, round(self.steps / self.validate_every))
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps in each round."""
         return math.ceil(self.steps / self.epochs)
+
+    @property
+    def total(self) -> int:
+        """Optimiser steps that are taken: rounds of equal length, so hardly more than `steps`."""
+        return self.epochs * self.steps_per_epoch
 
     def patch_shape(self, ndim: int) -> tuple[int, ...]:
         """Spatial shape of a patch."""
@@ -93,7 +98,8 @@ class TrainOptions(BaseModel):
         if self.schedule == "cellpose":
             if done < 0.02:
                 return done / 0.02
-            return 0.5 ** max(0, math.floor((done - 0.8) / 0.02) + 1) if done >= 0.8 else 1.0
+            halvings = 50 * min(step, total) // total - 39
+            return 0.5 ** max(0, halvings)
         warm = 0.15
         if done < warm:
             return 0.04 + 0.96 * (1 - math.cos(math.pi * done / warm)) / 2

@@ -1,0 +1,148 @@
+"""What happens beside the steps of a training: log, progress, checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from delineate.io import atomic_path
+from delineate.training.options import TrainOptions
+
+
+class Progress(NamedTuple):
+    """State of a training after a step."""
+
+    step: int
+    steps: int
+    loss: float
+    patches_per_second: float
+    scores: dict[str, float]
+
+
+class Log(Callback):
+    """Writes metrics.csv after each round and tells the progress after each step."""
+
+    def __init__(
+        self,
+        folder: Path,
+        options: TrainOptions,
+        tell: Callable[[Progress], None] | None,
+        after: Callable[[Path], None] | None,
+    ) -> None:
+        self.file = folder / "metrics.csv"
+        self.options = options
+        self.tell = tell
+        self.after = after
+        self.rows: list[dict[str, Any]] = []
+        self.losses: list[float] = []
+        self.started = time.perf_counter()
+        self.ended: float | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Rows so far; part of each checkpoint."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Rows of the run that goes on."""
+        self.rows = state["rows"]
+
+    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+        """Set the seeds of the round."""
+        # All randomness of an epoch is a function of its number, so that a resumed run repeats it.
+        torch.manual_seed(trainer.train_dataloader.dataset.seed * 1_000_003 + trainer.current_epoch)
+        trainer.train_dataloader.dataset.epoch = trainer.current_epoch
+        self.losses = []
+        self.started, self.ended = time.perf_counter(), None
+
+    def _speed(self) -> float:
+        made = len(self.losses) * self.options.batch
+        return made / max((self.ended or time.perf_counter()) - self.started, 1e-9)
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
+        """Tell the progress."""
+        # With accumulated batches the loss that Lightning hands on is divided by their number.
+        self.losses.append(float(outputs["loss"]) * self.options.accumulate)
+        if self.tell:
+            newest = self.rows[-1] if self.rows else {}
+            kept = {k: v for k, v in newest.items() if k.startswith("val_") and v != ""}
+            self.tell(
+                Progress(
+                    trainer.global_step, self.options.total, self.losses[-1], self._speed(), kept
+                )
+            )
+
+    def on_validation_start(self, trainer: Any, module: Any) -> None:
+        """Validation does not count as training time."""
+        self.ended = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Write metrics.csv anew, with the row of this round."""
+        scores = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val_")}
+        self.rows.append(
+            {
+                "step": trainer.global_step,
+                "epoch": trainer.current_epoch + 1,
+                "loss": sum(self.losses) / max(len(self.losses), 1),
+                "val_loss": scores.pop("val_loss", ""),
+                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+                "patches_per_second": self._speed(),
+                **scores,
+            }
+        )
+        columns = list(dict.fromkeys(k for row in self.rows for k in row))
+        with atomic_path(self.file) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        numbers = {k: v for k, v in self.rows[-1].items() if v != ""}
+        for logger in trainer.loggers:
+            logger.log_metrics(numbers, step=trainer.global_step)
+        if self.after:
+            self.after(self.file)
+
+
+class Keep(Callback):
+    """Writes best.ckpt where the score grew, then last.ckpt, after each round; never half a file.
+
+    Parameters
+    ----------
+    folder : of the checkpoints; it may be moved between two runs.
+    monitor : score whose largest value is best; None keeps the last only.
+
+    A run that is killed between the two writes goes on from the older last.ckpt and writes the
+    same best.ckpt again.
+    """
+
+    def __init__(self, folder: Path, monitor: str | None) -> None:
+        self.folder = folder
+        self.monitor = monitor
+        self.best: float | None = None
+        self.stopped = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score, and whether training stopped early."""
+        return {"best": self.best, "stopped": self.stopped}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """State of the run that goes on."""
+        self.best, self.stopped = state["best"], state["stopped"]
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Write the checkpoints."""
+        self.stopped = bool(trainer.should_stop)
+        if self.monitor is not None:
+            score = float(trainer.callback_metrics[self.monitor])
+            if self.best is None or score > self.best:
+                self.best = score
+                self._save(trainer, "best.ckpt")
+        self._save(trainer, "last.ckpt")
+
+    def _save(self, trainer: Any, name: str) -> None:
+        with atomic_path(self.folder / name) as temporary:
+            trainer.save_checkpoint(temporary)
