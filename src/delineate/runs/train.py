@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import shutil
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from delineate.recipe import Recipe
 
 if TYPE_CHECKING:
     from delineate.model import Model
-    from delineate.training.fit import Progress
+    from delineate.training.callbacks import Progress
 
 
 class Reporter(Protocol):
@@ -61,7 +62,8 @@ def train(
     """Train a model and save it in `out`.
 
     A run that was interrupted, even killed, goes on where its last checkpoint stands when it is
-    started again with the same recipe and folder, and gives the same weights as without it.
+    started again with the same recipe and folder, and gives the same weights as without it. One
+    that had come to its end gives its model back.
 
     Parameters
     ----------
@@ -79,20 +81,25 @@ def train(
     import torch
 
     from delineate import networks
-    from delineate.model import Model, load_strictly
-    from delineate.training.fit import fit
+    from delineate.model import FILE, Model, load, load_strictly
+    from delineate.training.fit import check_options, fit
 
     reporter = reporter or Silent()
     out = Path(out)
     if recipe.data.images is None:
         raise RecipeError("data.images is not set: which folder holds the training images?")
+    check_options(recipe.train)
     reporter.stage("looking for images")
     pairs = find_pairs(
         recipe.data.images, recipe.data.labels, recipe.data.classes, recipe.data.table
     )
     split = split_pairs(pairs, recipe.data.validation, recipe.seed)
+    _same_run(out, recipe, start, split)
+    if (out / "model" / FILE).is_file():
+        reporter.stage(f"{out} is trained already; to train anew, choose another folder")
+        _clear(out / "cache")
+        return load(out / "model", allow_imports=allow_imports)
     ndim, channels = _geometry(recipe, split.train)
-    _same_run(out, recipe, start)
     preparation = Preparation(
         recipe.method,
         recipe.normalise,
@@ -119,7 +126,7 @@ def train(
     )
     if start is not None:
         load_strictly(network, start.members[0], f"model {start.name}")
-    reporter.stage(f"training {recipe.train.steps} steps")
+    reporter.stage(f"training {recipe.train.total} steps")
     fitted = fit(
         network,
         recipe.method,
@@ -143,10 +150,13 @@ def train(
         allow_imports=allow_imports,
     )
     model.save(out / "model")
-    for file in (out / "cache").glob("*.npy"):
-        file.unlink()
-    (out / "cache").rmdir()
+    _clear(out / "cache")
     return model
+
+
+def _clear(cache: Path) -> None:
+    """Remove the prepared images; what a system still holds open may stay, the model is done."""
+    shutil.rmtree(cache, ignore_errors=True)
 
 
 def _draw_curves(metrics: Path) -> None:
@@ -171,7 +181,7 @@ def _geometry(recipe: Recipe, pairs: Iterable[Pair]) -> tuple[int, int]:
         channels = len(recipe.data.channels)
     if channels is None:
         numbers = {i.n_channels for i in images}
-        if len(numbers - {1}) > 1:
+        if len(numbers) > 1 and numbers != {1, 3}:
             raise DataError(
                 f"images have {', '.join(map(str, sorted(numbers)))} channels: choose with "
                 "data.channels or data.in_channels"
@@ -180,20 +190,44 @@ def _geometry(recipe: Recipe, pairs: Iterable[Pair]) -> tuple[int, int]:
     return ndim, channels
 
 
-def _same_run(out: Path, recipe: Recipe, start: Model | None) -> None:
-    """Record what this folder trains; refuse to go on with another training's checkpoints."""
+def _same_run(out: Path, recipe: Recipe, start: Model | None, split: Split) -> None:
+    """Record what this folder trains; refuse to go on with another training's checkpoints.
+
+    Raises
+    ------
+    RecipeError : the folder holds a training by another recipe, of other images, or unknown.
+    """
     from delineate.io import atomic_path
 
-    text = recipe.dump() + (f"# starts from {start.sha256()}\n" if start else "")
+    paths = {
+        key: path.resolve()
+        for key in ("images", "labels", "classes", "table")
+        if (path := getattr(recipe.data, key)) is not None
+    }
+    full = recipe.model_copy(update={"data": recipe.data.model_copy(update=paths)})
+    text = full.dump() + f"# trains on {_fingerprint(split)}\n"
+    text += f"# starts from {start.sha256()}\n" if start else ""
     record = out / "recipe.yaml"
-    trained = (out / "checkpoints").exists() or (out / "model").exists()
-    if trained and record.exists() and record.read_text(encoding="utf-8") != text:
+    trained = any((out / "checkpoints").glob("*.ckpt")) or (out / "model").exists()
+    if trained and (not record.exists() or record.read_text(encoding="utf-8") != text):
         raise RecipeError(
-            f"{out} holds a training by another recipe: choose another folder, or remove it"
+            f"{out} holds a training by another recipe or of other images"
+            + (f" (see {record})" if record.exists() else "")
+            + ": choose another folder, or remove it"
         )
-    out.mkdir(parents=True, exist_ok=True)
     with atomic_path(record) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _fingerprint(split: Split) -> str:
+    """Hash of the names, sizes, weights and roles of the images, which are not read for it."""
+    total = hashlib.sha256()
+    for role, pairs in zip(("train", "val"), split, strict=True):
+        for pair in pairs:
+            files = [f for f in (pair.image, pair.labels, pair.classes) if f is not None]
+            sizes = [(f.name, f.stat().st_size if f.is_file() else 0) for f in files]
+            total.update(repr((role, pair.name, pair.weight, sizes)).encode())
+    return total.hexdigest()[:16]
 
 
 def _scale(recipe: Recipe, network: Any, ndim: int, samples: list[Sample]) -> Any:
