@@ -46,8 +46,8 @@ def run_ours(folder: Path) -> dict[str, Any]:
     import numpy as np
 
     from delineate import __version__
-    from delineate.methods.flows_dynamics import decode_flows
-    from delineate.methods.flows_targets import flow_targets, remove_bad_flows
+    from delineate.methods.flows.dynamics import decode_flows
+    from delineate.methods.flows.targets import flow_targets, remove_bad_flows
 
     labels, flow, inside = (np.load(folder / f"{n}.npy") for n in ("labels", "flow", "inside"))
     seconds = {}
@@ -131,7 +131,7 @@ def main() -> None:
 
     import numpy as np
 
-    from delineate.methods.flows_targets import flow_targets
+    from delineate.methods.flows.targets import flow_targets
     from synthetic import noisy_maps, nuclei
 
     count = round(3500 * (args.size / 2048) ** 2)

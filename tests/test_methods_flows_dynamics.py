@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from delineate.errors import LabelError
-from delineate.methods import flows_reference as reference
-from delineate.methods.flows_dynamics import decode_flows, follow_flows
-from delineate.methods.flows_targets import flow_targets
+from delineate.methods.flows import reference
+from delineate.methods.flows.dynamics import decode_flows, follow_flows
+from delineate.methods.flows.targets import flow_targets
 
 MASKS = st.one_of(
     st.tuples(*[st.integers(1, 12)] * 2), st.tuples(*[st.integers(1, 5)] * 3)

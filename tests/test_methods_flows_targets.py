@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from delineate.errors import LabelError
-from delineate.methods import flows_reference as reference
-from delineate.methods import flows_targets
-from delineate.methods.flows_components import find_components
-from delineate.methods.flows_dynamics import decode_flows
-from delineate.methods.flows_targets import flow_error, flow_targets, remove_bad_flows
+from delineate.methods.flows import reference
+from delineate.methods.flows import targets as flows_targets
+from delineate.methods.flows.components import find_components
+from delineate.methods.flows.dynamics import decode_flows
+from delineate.methods.flows.targets import flow_error, flow_targets, remove_bad_flows
 
 SHAPES = st.one_of(
     st.tuples(*[st.integers(1, 14)] * 2),

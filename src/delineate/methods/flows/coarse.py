@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from delineate.methods.flows_components import Components
-from delineate.methods.flows_heat import Floats, Ints
+from delineate.methods.flows.components import Components
+from delineate.methods.flows.heat import Floats, Ints
 
 
 @njit(cache=True, nogil=True)
@@ -47,7 +47,7 @@ def refined_flow(
     ----------
     parts, number, factor : as `coarse_mask`.
     coarse : (ndim, cells) flow of the cells.
-    predicted, out, errors : as `delineate.methods.flows_heat.part_flows`.
+    predicted, out, errors : as `delineate.methods.flows.heat.part_flows`.
     """
     axes = parts.shape.size
     sides = (parts.high[number] - parts.low[number] + factor - 1) // factor

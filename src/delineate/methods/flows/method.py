@@ -54,7 +54,7 @@ class Flows(Method):
         ------
         LabelError : classes are needed and lack, or are larger than the method's number of them.
         """
-        from delineate.methods.flows_targets import flow_targets
+        from delineate.methods.flows.targets import flow_targets
 
         targets = [*flow_targets(labels), (labels > 0).astype(np.float32)]
         if self.classes:
@@ -108,8 +108,8 @@ class Flows(Method):
         and its mean probability.
         """
         from delineate.labels import compact, fill_holes, remove_small
-        from delineate.methods.flows_dynamics import decode_flows
-        from delineate.methods.flows_targets import flow_error
+        from delineate.methods.flows.dynamics import decode_flows
+        from delineate.methods.flows.targets import flow_error
 
         ndim = maps.shape[0] - 1 - (self.classes + 1 if self.classes else 0)
         flow, inside = maps[:ndim], maps[ndim]

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.errors import LabelError
-from delineate.methods.flows_coarse import coarse_mask, coarse_shape, refined_flow
-from delineate.methods.flows_components import (
+from delineate.methods.flows.coarse import coarse_mask, coarse_shape, refined_flow
+from delineate.methods.flows.components import (
     Components,
     find_components,
     spread,
     thread_count,
 )
-from delineate.methods.flows_heat import MERGE, Floats, part_flows
+from delineate.methods.flows.heat import MERGE, Floats, part_flows
 
 LARGEST = 2e9  # pixels times iterations; the flow of larger parts comes from a coarser copy
 

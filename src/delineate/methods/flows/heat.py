@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from delineate.methods.flows_components import Components
+from delineate.methods.flows.components import Components
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 
 def flow_targets(labels: NDArray[Any]) -> NDArray[np.float32]:
-    """As `delineate.methods.flows_targets.flow_targets`, for objects that are not very thin.
+    """As `delineate.methods.flows.targets.flow_targets`, for objects that are not very thin.
 
     Every iteration is an ndimage convolution of the whole part; heat stays in double precision, so
     parts whose heat falls below 1e-280 before their end are not reproduced.
@@ -47,7 +47,7 @@ def centres(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def flow_error(labels: NDArray[Any], flow: NDArray[np.float32]) -> NDArray[np.float64]:
-    """As `delineate.methods.flows_targets.flow_error`."""
+    """As `delineate.methods.flows.targets.flow_error`."""
     square = ((flow_targets(labels).astype(np.float64) - flow) ** 2).sum(axis=0)
     ids = np.arange(1, int(labels.max(initial=0)) + 1)
     return np.array([square[labels == i].mean() if (labels == i).any() else np.nan for i in ids])

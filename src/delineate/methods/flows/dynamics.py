@@ -9,9 +9,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from delineate.errors import LabelError
-from delineate.methods.flows_components import Components, find_components, spread, thread_count
-from delineate.methods.flows_sinks import find_sinks, unite_sinks
-from delineate.methods.flows_walk import Index, Ints, find_roots, jump, number_roots, settle
+from delineate.methods.flows.components import Components, find_components, spread, thread_count
+from delineate.methods.flows.sinks import find_sinks, unite_sinks
+from delineate.methods.flows.walk import Index, Ints, find_roots, jump, number_roots, settle
 
 
 class Settled(NamedTuple):
@@ -28,8 +28,8 @@ def decode_flows(
     """Group the pixels that end together when they follow the flow.
 
     1. `follow_flows` finds where pixels end.
-    2. `delineate.methods.flows_sinks.find_sinks` finds the peaks in the density of the ends.
-    3. `delineate.methods.flows_sinks.unite_sinks` unites neighbours with no barrier between them.
+    2. `delineate.methods.flows.sinks.find_sinks` finds the peaks in the density of the ends.
+    3. `delineate.methods.flows.sinks.unite_sinks` unites neighbours with no barrier between them.
     4. Of the pixels that share a sink, the largest connected part (faces, edges and corners
        connect) is the object; the others are strays and get no label.
 

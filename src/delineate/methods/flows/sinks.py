@@ -9,8 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from delineate.methods.flows_components import spread
-from delineate.methods.flows_walk import Flow, Index, climbs
+from delineate.methods.flows.components import spread
+from delineate.methods.flows.walk import Flow, Index, climbs
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
