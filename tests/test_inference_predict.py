@@ -368,6 +368,15 @@ def test_values_that_overflow_are_an_error_not_an_empty_result() -> None:
         Runner([Large()], Flows(), 2, options).maps(np.zeros((1, 8, 8), np.float32))
 
 
+def test_networks_are_made_ready_once_for_all_images_of_a_run() -> None:
+    model = dome_model()
+    runner = model.runner(EXACT)
+    assert model.runner(EXACT) is runner
+    assert model.runner(EXACT, threshold=0.9).method.threshold == 0.9
+    assert model.runner(RunOptions(tile=64, device="cpu")).grid((200, 200)).tile == (64, 64)
+    assert model.runner(EXACT).method == runner.method
+
+
 def test_devices_that_are_not_there() -> None:
     with pytest.raises(ModelError, match="device 'toaster' is not usable here"):
         Runner([torch.nn.Identity()], Flows(), 2, RunOptions(device="toaster"))

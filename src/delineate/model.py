@@ -75,6 +75,7 @@ class Model:
     source: Path | None = None
     allow_imports: bool = False
     _built: list[Any] = field(default_factory=list, repr=False)
+    _runners: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -174,7 +175,12 @@ class Model:
             except ValidationError as error:
                 first = error.errors()[0]
                 raise ModelError(f"{first['loc'][0]}: {first['msg']}") from error
-        return Runner(self.networks(), method, self.description.ndim, options or RunOptions())
+        key = (options or RunOptions(), method.model_dump_json())
+        if key not in self._runners:
+            # Only the last is kept: it serves all images of a run, and may hold a GPU's memory.
+            self._runners.clear()
+            self._runners[key] = Runner(self.networks(), method, self.description.ndim, key[0])
+        return self._runners[key]
 
     def save(self, folder: str | Path) -> Path:
         """Write the model as a folder, complete or not at all; an older one is replaced."""
