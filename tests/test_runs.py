@@ -15,7 +15,7 @@ from PIL import Image as Picture
 from delineate.errors import DataError, ImageError, LabelError, ModelError, ReadError, WriteError
 from delineate.image import Image
 from delineate.inference.runner import RunOptions
-from delineate.io import ImageFile, read_geojson, read_labels, read_rois, write_labels
+from delineate.io import ImageFile, read_geojson, read_labels, read_rois, write_image, write_labels
 from delineate.io.reading import read_label_image
 from delineate.model import Model
 from delineate.runs import outputs as outputs_module
@@ -370,6 +370,23 @@ def test_all_outputs_agree_with_the_labels(tmp_path: Path) -> None:
     assert [float(r["area"]) for r in table] == sizes[1:].tolist()
     report = (out / "report.html").read_text(encoding="utf-8")
     assert "5 objects" in report
+
+
+def test_zarr_images_alone_and_in_folders(tmp_path: Path) -> None:
+    """A zarr is one image, also where it holds many files and a pyramid."""
+    pixels, _ = domes((80, 80), 8, 5)
+    image = Image(pixels, "YX", {"Y": 0.5, "X": 0.5})
+    write_image(tmp_path / "images" / "cells.ome.zarr", image)
+    write_image(tmp_path / "images" / "flat.ome.tif", image)
+    for spec, names in (("images", ["cells", "flat"]), ("images/cells.ome.zarr", ["cells"])):
+        out = tmp_path / f"out{len(names)}"
+        summary, log = run(tmp_path / spec, out, diameter="10um")
+        assert list(log.outcomes) == names
+        assert summary.objects == 5 * len(names)
+        for name in names:
+            back = read_label_image(out / "labels" / f"{name}.tif")
+            assert back.pixel_size == pytest.approx({"Y": 0.5, "X": 0.5})
+        assert run(tmp_path / spec, out, diameter="10um")[0].before == len(names)
 
 
 def test_outlines_of_a_movie_are_a_file_a_time(tmp_path: Path) -> None:
