@@ -66,8 +66,8 @@ def train(
         if base is not None:
             values["data"]["in_channels"] = base.description.in_channels
             values["train"] = {}
-        values["name"] = source.resolve().stem
-        values = override(values, {"data.images": str(source), **overrides})
+        values["name"] = source.resolve().name if source.is_dir() else source.stem
+        values = override(values, {"data.images": source, **overrides})
         chosen = Recipe.build(values, "these settings")
     else:
         chosen = Recipe.load(recipe, overrides)
