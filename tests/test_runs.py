@@ -207,6 +207,16 @@ def test_only_what_is_new_or_changed_is_run_again(tmp_path: Path) -> None:
     assert record(tmp_path / "out")["seconds"] >= sum(i["seconds"] for i in inputs) - 0.01
 
 
+def test_what_a_killed_run_was_writing_is_removed(tmp_path: Path) -> None:
+    write_domes(tmp_path / "images", ("a",))
+    out = tmp_path / "out"
+    run(tmp_path / "images", out)
+    (out / "labels" / ".b-0123abcd.partial.tif").write_bytes(b"half")
+    (out / "maps" / "sub" / ".b-0123abcd.partial.zarr").mkdir(parents=True)
+    run(tmp_path / "images", out)
+    assert not list(out.rglob("*.partial*"))
+
+
 def test_a_damaged_record_is_done_again(tmp_path: Path) -> None:
     write_domes(tmp_path / "images", ("a", "b"))
     run(tmp_path / "images", tmp_path / "out")
@@ -344,7 +354,7 @@ def test_a_failed_image_keeps_its_old_labels_out_of_what_follows(tmp_path: Path)
     run(tmp_path / "images", out)
     found = evaluate_folder(out, tmp_path / "truth", tmp_path / "scores")
     assert list(found.scores) == ["b"]
-    assert found.lines()[-1] == "not scored: 1 images of the truth without a prediction"
+    assert found.lines()[-1] == "not scored, since not predicted: 1 of the true label files"
     assert export_folder(out, tmp_path / "export", ["outlines"]) == 1
 
 

@@ -42,7 +42,7 @@ class Evaluation:
             ]
             lines.append(f"{name:<16}{cells[0]:<28}{cells[1]}")
         if self.missing:
-            lines.append(f"not scored: {self.missing} images of the truth without a prediction")
+            lines.append(f"not scored, since not predicted: {self.missing} of the true label files")
         return lines
 
 

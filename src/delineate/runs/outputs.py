@@ -91,6 +91,9 @@ class RunFolder:
                     f"{folder} holds a run {what}: choose another folder, or --overwrite"
                 )
             self._clear()
+        for room in (*ROOMS, STATE):
+            for partial in [*(folder / room).rglob(".*.partial*")]:
+                remove(partial)  # what a run that was killed was writing
         self._write_json(record, self.settings)
 
     def _clear(self) -> None:
