@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from delineate import networks
-from delineate.errors import AxesError, DelineateError, ModelError
+from delineate.errors import AxesError, ModelError
 from delineate.inference.runner import RunOptions
 from delineate.recipe import Recipe
 
@@ -174,7 +174,17 @@ class Model:
                 method = type(method).model_validate({**method.model_dump(), **decoding})
             except ValidationError as error:
                 first = error.errors()[0]
-                raise ModelError(f"{first['loc'][0]}: {first['msg']}") from error
+                known = ", ".join(type(method).model_fields)
+                raise ModelError(
+                    f"{'.'.join(map(str, first['loc']))}: {first['msg']}; the parameters are "
+                    f"{known}"
+                ) from error
+            ndim = self.description.ndim
+            if method.out_channels(ndim) != self.recipe.method.out_channels(ndim):
+                raise ModelError(
+                    f"{', '.join(decoding)}: the maps that a network puts out are fixed by its "
+                    "training"
+                )
         key = (options or RunOptions(), method.model_dump_json())
         if key not in self._runners:
             # Only the last is kept: it serves all images of a run, and may hold a GPU's memory.
@@ -184,7 +194,7 @@ class Model:
 
     def save(self, folder: str | Path) -> Path:
         """Write the model as a folder, complete or not at all; an older one is replaced."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         from delineate.io import atomic_path
 
@@ -197,20 +207,24 @@ class Model:
             )
             (temporary / FILE).write_text(text, encoding="utf-8")
             for number, weights in enumerate(self.members):
-                tensors = {k: v.contiguous() for k, v in weights.items()}
-                save_file(tensors, temporary / f"member-{number}.safetensors")
+                # Clones, since tied weights share memory; bytes, since the library's own files
+                # are for their owner only.
+                tensors = {k: v.detach().cpu().contiguous().clone() for k, v in weights.items()}
+                (temporary / f"member-{number}.safetensors").write_bytes(save(tensors))
             if self.scale is not None:
-                _save_scale(self.scale, temporary / "scale.safetensors")
+                (temporary / "scale.safetensors").write_bytes(_scale_bytes(self.scale))
             (temporary / "card.md").write_text(self.card, encoding="utf-8")
         return Path(folder)
 
     def sha256(self) -> str:
-        """Hash of the description and all weights: the identity of the model."""
+        """Hash of the description, all weights and the scale: the identity of the model."""
         digest = hashlib.sha256(self.description.model_dump_json(by_alias=True).encode())
         for weights in self.members:
             for name in sorted(weights):
                 digest.update(name.encode())
                 digest.update(weights[name].cpu().float().numpy().tobytes())
+        if self.scale is not None:
+            digest.update(_scale_bytes(self.scale))
         return digest.hexdigest()
 
 
@@ -289,24 +303,28 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
         folder = packaged[str(name)]
     try:
         values = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
-        if isinstance(values, dict) and values.get("schema", SCHEMA) > SCHEMA:
+        schema = values.get("schema", SCHEMA) if isinstance(values, dict) else SCHEMA
+        if isinstance(schema, int) and schema > SCHEMA:
             raise ModelError(
-                f"{folder}: written by a newer version (schema {values['schema']}): update "
-                "delineate"
+                f"{folder}: written by a newer version (schema {schema}): update delineate"
             )
         description = Description.model_validate(values)
         files = sorted(folder.glob("member-*.safetensors"), key=_number)
         members = tuple(load_file(f) for f in files)
         scale_file = folder / "scale.safetensors"
         scale = _load_scale(scale_file) if scale_file.exists() else None
-    except (yaml.YAMLError, ValidationError, SafetensorError, OSError, ValueError) as error:
-        if isinstance(error, DelineateError):
-            raise
+        card = folder / "card.md"
+        text = card.read_text(encoding="utf-8") if card.exists() else ""
+    except (yaml.YAMLError, SafetensorError, OSError, ValueError, LookupError) as error:
         raise ModelError(f"{folder}: the model is damaged: {error}") from error
     if not members:
         raise ModelError(f"{folder}: no weights: expected member-0.safetensors")
-    card = folder / "card.md"
-    text = card.read_text(encoding="utf-8") if card.exists() else ""
+    numbers, expected = [_number(f) for f in files], len(description.scores) or len(files)
+    if numbers != list(range(expected)):
+        raise ModelError(
+            f"{folder}: weights of members {', '.join(map(str, numbers))}, expected 0 to "
+            f"{expected - 1}: the model is not complete"
+        )
     return Model(description, members, scale, text, folder, allow_imports)
 
 
@@ -314,16 +332,15 @@ def _number(file: Path) -> int:
     return int(file.stem.removeprefix("member-"))
 
 
-def _save_scale(scale: ScaleModel, path: Path) -> None:
-    from safetensors.numpy import save_file
+def _scale_bytes(scale: ScaleModel) -> bytes:
+    from safetensors.numpy import save
 
-    save_file(
+    return save(
         {
             "weight": scale.weight,
             "bias": np.float64(scale.bias).reshape(1),
             "correlation": np.float64(scale.correlation).reshape(1),
-        },
-        path,
+        }
     )
 
 
