@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,10 @@ class Method(BaseModel, ABC):
 
         ap = average_precision(labels, self.decode(maps).labels)
         return {"map": float(ap.mean()), "ap50": float(ap[0])}
+
+    def candidates(self) -> tuple[Self, ...]:
+        """Methods that differ in their decoding, from which training chooses; this one first."""
+        return (self,)
 
     def reorient(self, maps: Maps, linear: NDArray[np.float64]) -> Maps:
         """Turn the vectors of maps whose pixels were moved by a linear map of the coordinates.

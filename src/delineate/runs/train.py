@@ -20,6 +20,8 @@ from delineate.errors import DataError, RecipeError
 from delineate.recipe import Recipe
 
 if TYPE_CHECKING:
+    from delineate.inference.runner import Runner
+    from delineate.inference.scale import ScaleModel
     from delineate.model import Model
     from delineate.training.callbacks import Progress
 
@@ -81,8 +83,10 @@ def train(
     import torch
 
     from delineate import networks
+    from delineate.inference.runner import Runner, RunOptions
     from delineate.model import FILE, Model, load, load_strictly
     from delineate.training.fit import check_options, fit
+    from delineate.training.tune import tune
 
     reporter = reporter or Silent()
     out = Path(out)
@@ -141,10 +145,18 @@ def train(
         after_validation=_draw_curves,
     )
     load_strictly(network, fitted.state, "the best checkpoint")
+    options = RunOptions(device=recipe.train.device, precision=recipe.train.precision)
+    runner = Runner([network], recipe.method, ndim, options)
+    scores = dict(fitted.scores)
+    reporter.stage("tuning thresholds")
+    tuned = tune(runner, samples[1])
+    if tuned is not None:
+        recipe = recipe.model_copy(update={"method": tuned.method})
+        scores[f"tuned_{tuned.method.monitor}"] = tuned.score
     reporter.stage("learning the scale")
-    scale = _scale(recipe, network, ndim, samples[0])
+    scale = _scale(recipe, runner, samples[0])
     model = Model(
-        _description(recipe, channels, ndim, samples, split, fitted.scores, fitted.steps),
+        _description(recipe, channels, ndim, samples, split, scores, fitted.steps),
         (fitted.state,),
         scale,
         allow_imports=allow_imports,
@@ -230,16 +242,12 @@ def _fingerprint(split: Split) -> str:
     return total.hexdigest()[:16]
 
 
-def _scale(recipe: Recipe, network: Any, ndim: int, samples: list[Sample]) -> Any:
-    if recipe.data.diameter is None:
-        return None
-    from delineate.inference.runner import Runner, RunOptions
+def _scale(recipe: Recipe, runner: Runner, samples: list[Sample]) -> ScaleModel | None:
     from delineate.inference.scale import fit_scale
 
-    options = RunOptions(device=recipe.train.device, precision=recipe.train.precision)
-    runner = Runner([network], recipe.method, ndim, options)
-    step = max(1, len(samples) // 120)
-    used = samples[::step]
+    if recipe.data.diameter is None:
+        return None
+    used = samples[:: max(1, len(samples) // 120)]
     return fit_scale(runner, [s.image for s in used], [s.diameter * s.scale for s in used])
 
 

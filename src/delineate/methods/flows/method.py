@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import product
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,15 @@ class Flows(Method):
     def vectors(self, ndim: int) -> tuple[slice, ...]:
         """The flow is one vector field."""
         return (slice(0, ndim),)
+
+    def candidates(self) -> tuple[Self, ...]:
+        """Other thresholds of inside, and of the flow error where objects are filtered by it."""
+        flows = (0.3, 0.4, 0.6, 0.9) if self.flow_threshold is not None else (None,)
+        others = [
+            self.model_copy(update={"threshold": t, "flow_threshold": f})
+            for t, f in product((0.3, 0.4, 0.5, 0.6), flows)
+        ]
+        return (self, *(m for m in others if m != self))
 
     def encode(self, labels: NDArray[Any], classes: NDArray[Any] | None = None) -> Maps:
         """Flow components, inside (0 or 1) and, with classes, the class of each pixel.

@@ -1,0 +1,68 @@
+"""Thresholds are chosen on validation images, among candidates, and only where there are enough."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from conftest import disks
+from torch import nn
+
+from delineate.data.samples import Sample
+from delineate.inference.runner import Runner, RunOptions
+from delineate.methods.flows import Flows
+from delineate.training.tune import FEWEST, tune
+
+METHOD = Flows()
+
+
+class Shy(nn.Module):
+    """Gives back maps that stand in the image, with a probability of 0.35 inside objects."""
+
+    divisor = 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        inside = x[:, 2:3]
+        logit = torch.where(inside > 0.5, np.log(0.35 / 0.65), -6.0)
+        return torch.cat([5 * x[:, :2], logit], dim=1)
+
+
+def samples(count: int) -> list[Sample]:
+    found = []
+    for seed in range(count):
+        labels = disks((70, 70), 8, 7, np.random.default_rng(seed))
+        maps = METHOD.encode(labels)
+        centres = np.zeros((int(labels.max()), 2), np.float32)
+        found.append(Sample(str(seed), maps, maps, labels, centres, 16.0, 1.0, 1.0))
+    return found
+
+
+def runner() -> Runner:
+    return Runner([Shy()], METHOD, 2, RunOptions(device="cpu", precision="fp32"))
+
+
+def test_a_network_that_is_never_sure_gets_a_lower_threshold():
+    tuned = tune(runner(), samples(FEWEST))
+    assert tuned is not None
+    assert isinstance(tuned.method, Flows)
+    assert tuned.method.threshold == 0.3
+    assert tuned.score > 0.9
+
+
+def test_few_images_decide_nothing():
+    assert tune(runner(), samples(FEWEST - 1)) is None
+
+
+def test_equal_candidates_leave_the_method_as_it_is():
+    class Sure(Shy):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([5 * x[:, :2], 20 * (x[:, 2:3] - 0.5)], dim=1)
+
+    sure = Runner([Sure()], METHOD, 2, RunOptions(device="cpu", precision="fp32"))
+    tuned = tune(sure, samples(3))
+    assert tuned is not None
+    assert tuned.method == METHOD
+
+
+def test_candidates_keep_a_switched_off_filter_off():
+    assert all(m.flow_threshold is None for m in Flows(flow_threshold=None).candidates())
+    assert Flows().candidates()[0] == Flows()
