@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from conftest import disks
 from torch import nn
 
+from conftest import disks
 from delineate.data.samples import Sample
 from delineate.inference.runner import Runner, RunOptions
 from delineate.methods.flows import Flows
