@@ -89,7 +89,7 @@ def test_a_training_killed_without_warning_goes_on_to_the_same_weights(
     dataset, tmp_path, capsys, no_curves
 ):
     """SIGKILL after the first checkpoint; the same command again; as if nothing had happened."""
-    settings = [*SMALL, "--train.steps=40", "--train.validate_every=2", "--train.patience=null"]
+    settings = [*SMALL, "--train.steps=24", "--train.validate_every=2", "--train.patience=null"]
     killed = process("train", dataset, "-o", tmp_path / "killed", *settings, cwd=tmp_path)
     last = tmp_path / "killed" / "checkpoints" / "last.ckpt"
     until = time.monotonic() + 60
@@ -104,10 +104,10 @@ def test_a_training_killed_without_warning_goes_on_to_the_same_weights(
 
     status, _, err = run("train", dataset, "-o", tmp_path / "killed", *settings, capsys=capsys)
     assert status == 0
-    assert not any(line.startswith("1/40 ") for line in err.splitlines())
+    assert not any(line.startswith("1/24 ") for line in err.splitlines())
     status, _, err = run("train", dataset, "-o", tmp_path / "whole", *settings, capsys=capsys)
     assert status == 0
-    assert any(line.startswith("1/40 ") for line in err.splitlines())
+    assert any(line.startswith("1/24 ") for line in err.splitlines())
     a, b = (load(tmp_path / name / "model") for name in ("killed", "whole"))
     assert a.description.scores == b.description.scores
     for name, values in a.members[0].items():

@@ -428,6 +428,24 @@ def test_samples_are_read_from_the_cache_until_a_file_changes(tmp_path):
     assert changed.labels.shape == (60, 50)
 
 
+def test_many_samples_keep_no_file_open(tmp_path):
+    """A process may open some hundred files only; a training has thousands of arrays."""
+    import resource
+
+    labels = disks((30, 30), 5, 3, np.random.default_rng(0))
+    pairs = [written(tmp_path / str(n), labels) for n in range(30)]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(Path("/dev/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 25, limits[1]))
+    try:
+        samples = prepare(pairs, preparation(), tmp_path / "cache")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(samples) == 30
+    for sample in samples[1:]:
+        np.testing.assert_array_equal(sample.image, samples[0].image)
+
+
 def test_images_that_keep_their_scale_and_images_without_objects(tmp_path):
     labels = disks((60, 60), 8, 5, np.random.default_rng(0))
     (kept,) = prepare([written(tmp_path, labels)], preparation(diameter=None), tmp_path / "cache")

@@ -113,8 +113,9 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path) -> Sample:
     if not all(f.exists() for f in files):
         for file, array in zip(files, _encode(pair, how), strict=True):
             with atomic_path(file) as temporary, temporary.open("wb") as handle:
-                np.save(handle, array)
-    image, targets, labels, centres, numbers = (np.load(f, mmap_mode="r") for f in files)
+                np.save(handle, np.ascontiguousarray(array))
+    image, targets, labels = (_mapped(f) for f in files[:3])
+    centres, numbers = (np.load(f) for f in files[3:])
     return Sample(
         pair.name,
         image,
@@ -125,6 +126,28 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path) -> Sample:
         float(numbers[1]),
         pair.weight,
     )
+
+
+def _mapped(file: Path) -> NDArray[Any]:
+    """The array of an .npy file, mapped into memory without keeping the file open.
+
+    `numpy.memmap` holds a file descriptor for each array: a few hundred images would exceed what
+    a process may open.
+    """
+    import torch
+
+    with file.open("rb") as handle:
+        version = np.lib.format.read_magic(handle)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, fortran, dtype = read(handle)
+        start = handle.tell()
+    size = file.stat().st_size
+    whole = torch.from_file(str(file), shared=False, size=size, dtype=torch.uint8).numpy()
+    return whole[start:].view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _encode(pair: Pair, how: Preparation) -> tuple[NDArray[Any], ...]:

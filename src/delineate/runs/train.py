@@ -181,8 +181,11 @@ def _geometry(recipe: Recipe, pairs: Iterable[Pair]) -> tuple[int, int]:
     """Spatial axes and channels of the network: as the recipe says, else as the images have."""
     from delineate.io import read
 
-    images = [read(p.image, axes=recipe.data.axes) for p in pairs]
-    kinds = {len(i.spatial_axes) for i in images}
+    kinds, numbers = set(), set()
+    for pair in pairs:
+        image = read(pair.image, axes=recipe.data.axes)
+        kinds.add(len(image.spatial_axes))
+        numbers.add(image.n_channels)
     ndim: int | None = recipe.data.ndim
     if ndim is None:
         if len(kinds) > 1:
@@ -192,7 +195,6 @@ def _geometry(recipe: Recipe, pairs: Iterable[Pair]) -> tuple[int, int]:
     if channels is None and recipe.data.channels is not None:
         channels = len(recipe.data.channels)
     if channels is None:
-        numbers = {i.n_channels for i in images}
         if len(numbers) > 1 and numbers != {1, 3}:
             raise DataError(
                 f"images have {', '.join(map(str, sorted(numbers)))} channels: choose with "
