@@ -170,8 +170,8 @@ def test_learns_classes(tmp_path):
         normalise__kind="range",
         normalise__low=0,
         normalise__high=255,
-        train__steps=120,
-        train__validate_every=60,
+        train__steps=100,
+        train__validate_every=50,
     )
     model = train(recipe, tmp_path / "run")
     assert model.description.in_channels == 2
@@ -204,8 +204,8 @@ def test_learns_volumes(tmp_path):
         data__images=root,
         data__diameter=10,
         network__options={"features": [8, 16]},
-        train__steps=80,
-        train__validate_every=40,
+        train__steps=64,
+        train__validate_every=32,
         train__batch=2,
         train__patch=24,
     )
@@ -422,6 +422,29 @@ def test_other_ways_of_training(dataset, tmp_path, settings):
     assert heard.steps[-1] == 8
     assert all(0 < loss < 10 for loss in heard.losses)
     assert all(np.isfinite(v).all() for v in weights_of(model).values())
+
+
+def test_a_network_from_outside_that_needs_certain_sizes(dataset, tmp_path, monkeypatch):
+    """Its `divisor` is heeded where whole images validate and are predicted."""
+    name = f"outside_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    divisor = 8\n"
+        "    def __init__(self, in_channels, out_channels, ndim):\n"
+        "        super().__init__(nn.Conv2d(in_channels, out_channels, 3, padding=1))\n"
+        "    def forward(self, x):\n"
+        "        assert not any(n % 8 for n in x.shape[2:]), x.shape\n"
+        "        return super().forward(x)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = quick(dataset, network__name=f"{name}:Net", network__options={}, data__diameter=19.3)
+    with pytest.raises(ModelError, match="--allow-imports"):
+        train(recipe, tmp_path / "run")
+    model = train(recipe, tmp_path / "run", allow_imports=True)
+    assert model.scale is None
+    found = load(tmp_path / "run" / "model", allow_imports=True).predict(np.eye(45, 51))
+    assert found.labels.shape == (45, 51)
 
 
 def test_schedules_begin_low_and_end_low():

@@ -72,10 +72,11 @@ class Supervised(lightning.LightningModule):
         full = (slice(None), *crop)
         image = torch.from_numpy(np.array(sample.image[full]))[None].to(self.device)
         targets = torch.from_numpy(np.array(sample.targets[full]))[None].to(self.device)
-        margin = MARGIN[ndim]
-        padded = functional.pad(image, [margin] * (2 * ndim))
+        margin, divisor = MARGIN[ndim], int(getattr(self.network, "divisor", 1))
+        pad = [(margin, margin + -(n + 2 * margin) % divisor) for n in image.shape[2:]]
+        padded = functional.pad(image, [n for both in reversed(pad) for n in both])
         output = self.network(padded.contiguous(memory_format=channels_last(ndim)))
-        output = output[(..., *(slice(margin, -margin) for _ in range(ndim)))]
+        output = output[(..., *(slice(margin, margin + n) for n in image.shape[2:]))]
         loss = float(self.method.loss(output, targets, torch.ones_like(targets[:, :1])))
         maps = self.method.activate(output)[0].cpu().numpy()
         scores = self.method.score(maps, np.array(sample.labels[crop]))
