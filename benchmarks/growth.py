@@ -31,7 +31,9 @@ def measure(image: Path, model: str, diameter: str | None, out: Path) -> tuple[f
     if diameter:
         command += ["--diameter", diameter]
     start = time.perf_counter()
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit((out / "images.csv").read_text())
     seconds = time.perf_counter() - start
     kib = int(done.stdout.split("peak")[-1])
     with (out / "images.csv").open() as file:

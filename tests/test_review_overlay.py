@@ -227,3 +227,17 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError, match="file"):
         write_overlay(tmp_path / "file" / "a.jpg", Image(noise((9, 9)), "YX"), noise((9, 9)))
+
+
+def test_a_noisy_picture_is_encoded():
+    """Noise needs more than a byte a pixel, more than some ways of encoding can hold."""
+    from io import BytesIO
+
+    from PIL import Image as Picture
+
+    from delineate.review._pixels import jpeg
+
+    noise = np.random.default_rng(0).integers(0, 255, (1024, 1024, 3), np.uint8)
+    data = jpeg(noise, 95)
+    assert len(data) > 1024 * 1024
+    assert Picture.open(BytesIO(data)).size == (1024, 1024)

@@ -105,15 +105,16 @@ def annotate(
 
 
 def jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
-    """Encode an RGB picture as JPEG."""
+    """Encode an RGB picture as JPEG.
+
+    Without Pillow's ``optimize``: that fails on pictures which need more than a byte a pixel.
+    """
     from io import BytesIO
 
     from PIL import Image as Picture
 
     buffer = BytesIO()
-    Picture.fromarray(picture).save(
-        buffer, "JPEG", quality=quality, optimize=True, subsampling="4:4:4"
-    )
+    Picture.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling="4:4:4")
     return buffer.getvalue()
 
 
