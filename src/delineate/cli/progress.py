@@ -37,13 +37,11 @@ def _bar() -> Progress:
     )
 
 
-class RunProgress:
-    """Progress over the images of a run, and over the tiles of large ones."""
+class _Progress:
+    """A bar with one task, shown where there is a terminal."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
         self.bar = _bar()
-        self.number = 0
         self.task = self.bar.add_task(text, total=None, note="")
 
     def __enter__(self) -> Self:
@@ -59,6 +57,12 @@ class RunProgress:
     ) -> None:
         if console.is_terminal:
             self.bar.stop()
+
+
+class RunProgress(_Progress):
+    """Progress over the images of a run, and over the tiles of large ones."""
+
+    number = 0
 
     def image(self, name: str, number: int, total: int) -> None:
         """An image is begun."""
@@ -78,27 +82,13 @@ class RunProgress:
             say(f"{name}: {outcome}")
 
 
-class TrainProgress:
+class TrainProgress(_Progress):
     """Progress of a training; without a terminal one line for each twentieth of it."""
 
+    told = -1
+
     def __init__(self) -> None:
-        self.bar = _bar()
-        self.task = self.bar.add_task("", total=None, note="")
-        self.told = -1
-
-    def __enter__(self) -> Self:
-        if console.is_terminal:
-            self.bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        if console.is_terminal:
-            self.bar.stop()
+        super().__init__("")
 
     def stage(self, text: str) -> None:
         """A new stage begins."""
@@ -117,7 +107,7 @@ class TrainProgress:
     def step(self, progress: Step) -> None:
         """A step was taken."""
         scores = " ".join(
-            f"{name.removeprefix('val_')} {value:.3f}" for name, value in progress.scores.items()
+            f"{name.replace('_', ' ')} {value:.3f}" for name, value in progress.scores.items()
         )
         note = (
             f"{progress.step}/{progress.steps} loss {progress.loss:.3f} {scores} "
