@@ -166,7 +166,8 @@ def test_every_picture_is_inside_and_nothing_comes_from_elsewhere(tmp_path: Path
     assert content == (tmp_path / "overlays" / "a.jpg").read_bytes()
     with Picture.open(BytesIO(content)) as picture:
         assert str(picture.width) == pictures[0]["width"]
-    assert not re.search(r"https?:|//[a-z]|url\(|@import|src=\"(?!data:)", text)
+    shown = re.sub(r"(?<=;base64,)[A-Za-z0-9+/=]+", "", text)  # pixels may spell anything
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|src=\"(?!data:)", shown)
     assert not page.all("link")
 
 
