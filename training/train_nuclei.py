@@ -21,7 +21,7 @@ from delineate.model import load
 from delineate.recipe import Recipe
 from delineate.runs.train import Silent, train
 
-WEIGHTS = {"fluorescence": 1.0, "histology": 3.0, "brightfield": 5.0}
+WEIGHTS = {"fluorescence": 1.0, "histology": 2.0, "brightfield": 4.0}
 
 
 class Printed(Silent):

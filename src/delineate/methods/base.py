@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,12 @@ class Decoded:
     ----------
     labels : uint32 label image, ids 1…N.
     columns : further properties of each object in the order of its id, for the table of objects.
+    classes : uint8 image of classes, 0 background; None where the method gives objects alone.
     """
 
     labels: NDArray[np.uint32]
     columns: dict[str, NDArray[Any]]
+    classes: NDArray[np.uint8] | None = None
 
 
 class Method(BaseModel, ABC):
@@ -44,6 +46,8 @@ class Method(BaseModel, ABC):
 
     monitor: ClassVar[str] = "map"
     """The score that decides which weights are best."""
+    truth: ClassVar[Literal["objects", "classes"]] = "objects"
+    """What label files hold, and `encode` is given: ids of objects, or the class of each pixel."""
 
     @abstractmethod
     def out_channels(self, ndim: int) -> int:
@@ -68,6 +72,10 @@ class Method(BaseModel, ABC):
     @abstractmethod
     def activate(self, output: Tensor) -> Tensor:
         """Turn the network's output (B, C, …) into maps whose averages over draws make sense."""
+
+    @abstractmethod
+    def distribution(self, maps: Tensor) -> Tensor:
+        """Class probabilities (B, K, …) in maps (B, C, …): their spread tells the uncertainty."""
 
     @abstractmethod
     def decode(self, maps: Maps) -> Decoded:

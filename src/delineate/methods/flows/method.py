@@ -111,6 +111,16 @@ class Flows(Method):
             parts.append(output[:, ndim + 1 :].softmax(dim=1))
         return torch.cat(parts, dim=1)
 
+    def distribution(self, maps: Tensor) -> Tensor:
+        """Background and inside; with classes, background and each class."""
+        import torch
+
+        ndim = maps.ndim - 2
+        if self.classes:
+            return maps[:, ndim + 1 :]
+        inside = maps[:, ndim : ndim + 1]
+        return torch.cat([1 - inside, inside], dim=1)
+
     def decode(self, maps: Maps) -> Decoded:
         """Follow the flow of the pixels inside; those that end together are one object.
 
