@@ -15,7 +15,10 @@ from delineate.data.normalise import Normalise
 from delineate.errors import AxesError, ImageError, ModelError, ReadError
 from delineate.image import Image
 from delineate.inference import runner as runner_module
-from delineate.inference.predict import decode_maps, diameter_in_pixels, single_precision
+from delineate.inference.decode import decode_posterior
+from delineate.inference.diameter import diameter_in_pixels
+from delineate.inference.posterior import Posterior
+from delineate.inference.predict import single_precision
 from delineate.inference.runner import Runner, RunOptions, has_fast_bf16
 from delineate.io import read, read_labels
 from delineate.io.reading import read_label_image
@@ -91,8 +94,8 @@ def test_images_smaller_than_the_network_likes(shape: tuple[int, int]) -> None:
 def test_members_are_averaged(field: tuple[np.ndarray, np.ndarray]) -> None:
     """Biases 0 and 0.1 on the logit: the mean probability, not that of either member."""
     image = field[0]
-    one = dome_model().predict(image, options=EXACT, keep_maps=True).maps
-    two = dome_model(members=2).predict(image, options=EXACT, keep_maps=True).maps
+    one = dome_model().predict(image, options=EXACT, keep_maps=True).posterior.maps
+    two = dome_model(members=2).predict(image, options=EXACT, keep_maps=True).posterior.maps
     assert one is not None
     assert two is not None
     logit = np.log(one[2].astype(float) / (1 - one[2].astype(float)).clip(1e-300) + 1e-300)
@@ -338,14 +341,14 @@ def test_the_python_interface(
 def test_maps_decode_again_with_other_thresholds(field: tuple[np.ndarray, np.ndarray]) -> None:
     image = field[0]
     found = dome_model().predict(image, options=EXACT, keep_maps=True)
-    assert found.maps is not None
-    assert found.maps.shape == (3, *image.shape)
-    again = decode_maps(found.maps, found.image, Flows())
+    assert found.posterior is not None
+    assert found.posterior.maps.shape == (3, *image.shape)
+    again = decode_posterior(found.posterior, found.image, Flows())
     assert np.array_equal(again.labels, found.labels)
-    strict = decode_maps(found.maps, found.image, Flows(threshold=0.999))
+    strict = decode_posterior(found.posterior, found.image, Flows(threshold=0.999))
     assert 0 < (strict.labels > 0).sum() < (found.labels > 0).sum()
     with pytest.raises(ImageError, match="its maps"):
-        decode_maps(found.maps[:, 1:], found.image, Flows())
+        decode_posterior(Posterior(found.posterior.maps[:, 1:], None, 1), found.image, Flows())
 
 
 def test_a_network_of_the_wrong_shape_is_named() -> None:

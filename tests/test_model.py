@@ -70,7 +70,7 @@ def test_loading_gives_the_same_predictions(tmp_path, image, members):
         m.predict(image, keep_maps=True, min_size=0, flow_threshold=None) for m in (model, loaded)
     )
     assert ours.diameter == theirs.diameter
-    np.testing.assert_array_equal(ours.maps, theirs.maps)
+    np.testing.assert_array_equal(ours.posterior.maps, theirs.posterior.maps)
     np.testing.assert_array_equal(ours.labels, theirs.labels)
     assert ours.labels.max() > 0
 
@@ -80,10 +80,10 @@ def test_members_are_averaged(tmp_path, image):
     maps = [
         replace(both, members=(weights,), _built=[], _runners={})
         .predict(image, diameter=18, keep_maps=True)
-        .maps
+        .posterior.maps
         for weights in both.members
     ]
-    together = both.predict(image, diameter=18, keep_maps=True).maps
+    together = both.predict(image, diameter=18, keep_maps=True).posterior.maps
     np.testing.assert_allclose(together, (maps[0] + maps[1]) / 2, atol=1e-5)
 
 

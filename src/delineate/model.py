@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from delineate.image import Image
-    from delineate.inference.predict import Prediction
+    from delineate.inference.prediction import Prediction
     from delineate.inference.runner import Progress
     from delineate.inference.scale import ScaleModel
 
@@ -117,6 +117,7 @@ class Model:
         channels: Sequence[int] | None = None,
         options: RunOptions | None = None,
         keep_maps: bool = False,
+        keep_spread: bool = False,
         progress: Progress | None = None,
         **decoding: Any,
     ) -> Prediction:
@@ -131,7 +132,8 @@ class Model:
         axes : of the array, or of a file that does not say.
         channels : channels of the image to use.
         options : tiles, device, precision.
-        keep_maps : keep the maps in the prediction, to decode them again.
+        keep_maps : keep the posterior in the prediction, to decode it again.
+        keep_spread : keep all maps of uncertainty in the prediction.
         decoding : parameters of the method's decoding, such as ``threshold=0.4``.
 
         Raises
@@ -156,6 +158,7 @@ class Model:
             diameter=diameter,
             channels=channels if channels is not None else self.recipe.data.channels,
             keep_maps=keep_maps,
+            keep_spread=keep_spread,
             progress=progress,
         )
 

@@ -64,7 +64,7 @@ def decode(
             run,
             out,
             decoding,
-            Outputs(False, rois, geojson, outlines),
+            Outputs(rois=rois, geojson=geojson, outlines=outlines),
             overwrite=overwrite,
             listener=progress,
         )

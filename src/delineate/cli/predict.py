@@ -28,11 +28,13 @@ def predict(
     flow_threshold: float | None = None,
     min_size: int | None = None,
     augment: bool = False,
+    turns: int = 1,
     tile: int | None = None,
     batch: int | None = None,
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
     threads: int | None = None,
+    uncertainty: bool = False,
     keep_maps: bool = False,
     rois: bool = False,
     geojson: bool = False,
@@ -75,6 +77,9 @@ def predict(
         Objects of fewer pixels are dropped.
     augment
         Overlap tiles by half and mirror them in turn: about four times slower, often better.
+    turns
+        Passes over each tile, each mirrored or turned in another way (4 or 8 in 2D): their spread
+        shows where the model is unsure.
     tile
         Largest side of a tile; smaller needs less memory.
     batch
@@ -85,6 +90,8 @@ def predict(
         auto takes bf16 where the processor computes it in hardware.
     threads
         Threads of the processor to use; by default all.
+    uncertainty
+        Also write maps of uncertainty: predictive, aleatoric and epistemic, each 0 to 0.25.
     keep_maps
         Keep the network's maps, for `delineate decode`.
     rois
@@ -116,11 +123,23 @@ def predict(
         axes=axes,
         channels=parse_channels(channels),
         run=run_options(
-            tile=tile, batch=batch, augment=augment, device=device, precision=precision
+            tile=tile,
+            batch=batch,
+            augment=augment,
+            turns=turns,
+            device=device,
+            precision=precision,
         ),
         decoding={k: v for k, v in decoding.items() if v is not None},
     )
-    outputs = Outputs(keep_maps, rois, geojson, outlines, format)
+    outputs = Outputs(
+        maps=keep_maps,
+        uncertainty=uncertainty,
+        rois=rois,
+        geojson=geojson,
+        outlines=outlines,
+        format=format,
+    )
     with RunProgress("predicting") as progress:
         summary = predict_folder(
             loaded, images, out, settings, outputs, overwrite=overwrite, listener=progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from delineate.data.augment import MARGIN
 from delineate.data.normalise import Intensity
 from delineate.errors import ModelError
 from delineate.image import LazyArray
+from delineate.inference.posterior import Posterior, Turn, moments, turns
 from delineate.inference.tiles import Grid, Tile
 
 if TYPE_CHECKING:
@@ -33,13 +34,16 @@ class RunOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tile: int | None = Field(
-        None, ge=16, description="largest side of a tile; null: 512 in 2D, 96 in 3D"
+        None, ge=24, description="largest side of a tile; null: 512 in 2D, 96 in 3D"
     )
     overlap: int | None = Field(
         None, ge=0, description="pixels by which tiles overlap; null: 32 in 2D, 16 in 3D"
     )
     augment: bool = Field(
         False, description="tiles overlap by half and are mirrored in turn: slower, often better"
+    )
+    turns: int = Field(
+        1, ge=1, description="passes over each tile, each mirrored or turned in another way"
     )
     batch: int | None = Field(None, ge=1, description="tiles at a time; null: 1 on the CPU, else 8")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
@@ -128,6 +132,11 @@ class Runner:
             for n in networks
         ]
         self.divisor = max(int(getattr(n, "divisor", 1)) for n in networks)
+        try:
+            self.turns = turns(options.turns, ndim)
+        except ValueError as error:
+            raise ModelError(str(error)) from error
+        self.draws = len(self.networks) * len(self.turns)
 
     def grid(self, shape: Sequence[int]) -> Grid:
         """The tiles in which an image of this spatial shape is run."""
@@ -153,25 +162,25 @@ class Runner:
         batch = torch.from_numpy(np.stack(tiles))
         return batch.to(self.device).contiguous(memory_format=self.format)
 
-    def _check(self, output: NDArray[np.float32], grid: Grid) -> None:
-        """Raise where a network gave no maps that can be decoded."""
-        expected = (self.method.out_channels(self.ndim), *grid.tile)
-        if output.shape[1:] != expected:
-            raise ModelError(
-                f"the network gave maps of shape {output.shape[1:]} for a tile, the method "
-                f"{getattr(self.method, 'name', type(self.method).__name__)} takes {expected}"
-            )
-        if not np.isfinite(output).all():
-            advice = "" if self.dtype == torch.float32 else "; try --precision fp32"
-            raise ModelError(f"the network gave values that are not finite{advice}")
-
     def maps(
         self,
         data: LazyArray,
         intensity: Intensity | None = None,
         progress: Progress | None = None,
     ) -> Maps:
-        """Maps of an image, averaged over members: float32 (map channels, spatial axes).
+        """Mean over the draws of the maps of an image: float32 (map channels, spatial axes).
+
+        See `posterior`, whose spread is not worked out here.
+        """
+        return self._over_tiles(data, intensity, progress, self.method.out_channels(self.ndim))
+
+    def posterior(
+        self,
+        data: LazyArray,
+        intensity: Intensity | None = None,
+        progress: Progress | None = None,
+    ) -> Posterior:
+        """Mean and spread of the maps of an image over the draws: members times turns.
 
         Parameters
         ----------
@@ -182,15 +191,29 @@ class Runner:
         ------
         ModelError : the network's output has another shape than the method's maps, or NaN in it.
         """
+        channels = self.method.out_channels(self.ndim)
+        if self.draws == 1:
+            return Posterior(self._over_tiles(data, intensity, progress, channels), None, 1)
+        sums = self._over_tiles(data, intensity, progress, channels + 2)
+        return Posterior(sums[:channels], sums[channels:], self.draws)
+
+    def _over_tiles(
+        self,
+        data: LazyArray,
+        intensity: Intensity | None,
+        progress: Progress | None,
+        channels: int,
+    ) -> NDArray[np.float32]:
+        """The maps, and with two channels more their spread, of a whole image."""
         shape = tuple(data.shape[1:])
         grid = self.grid([n + 2 * self.margin for n in shape])
-        result = np.zeros((self.method.out_channels(self.ndim), *shape), np.float32)
+        result = np.zeros((channels, *shape), np.float32)
+        spread = channels > self.method.out_channels(self.ndim)
         size = self.options.batch or (1 if self.device.type == "cpu" else 8)
         tiles, done = iter(grid), 0
         while group := list(islice(tiles, size)):
             pixels = [self._read(data, tile, grid, intensity) for tile in group]
-            output = self._run(self.tensor(pixels), [self._flips(t) for t in group])
-            self._check(output, grid)
+            output = self._run(self.tensor(pixels), [self._flips(t) for t in group], spread)
             for tile, values in zip(group, output, strict=True):
                 here = tile.within(shape, self.margin)
                 part = values[(slice(None), *here.tile)] * grid.weight(tile)[here.tile]
@@ -214,26 +237,39 @@ class Runner:
         pad = [(s.start, t - s.stop) for t, s in zip(grid.tile, here.tile, strict=True)]
         return np.pad(values, [(0, 0), *pad], mode="constant") if any(map(any, pad)) else values
 
-    def _run(self, batch: Tensor, flips: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
+    def _run(
+        self, batch: Tensor, flips: Sequence[tuple[int, ...]], spread: bool
+    ) -> NDArray[np.float32]:
+        """Means over all draws of the maps of a batch, and where asked for of their moments."""
+        total: Tensor | None = None
         with self._computing():
-            if any(flips):
-                batch = torch.stack(
-                    [torch.flip(x, [1 + a for a in f]) for x, f in zip(batch, flips, strict=True)]
-                ).contiguous(memory_format=self.format)
-            total: Tensor | None = None
-            for network in self.networks:
-                maps = self.method.activate(network(batch))
-                total = maps if total is None else total + maps
+            batch = torch.cat([Turn(f).apply(x[None]) for x, f in zip(batch, flips, strict=True)])
+            for network, turn in product(self.networks, self.turns):
+                turned = turn.apply(batch).contiguous(memory_format=self.format)
+                maps = turn.undo(self._activated(network(turned), turned), self.method)
+                if spread:
+                    maps = torch.cat([maps, moments(self.method.distribution(maps))], dim=1)
+                total = maps if total is None else total.add_(maps)
             assert total is not None
-            total = total / len(self.networks)
-            if any(flips):
-                total = torch.cat(
-                    [
-                        self.method.flip(x[None], f) if f else x[None]
-                        for x, f in zip(total, flips, strict=True)
-                    ]
-                )
-        return total.float().cpu().numpy()
+            total = total / self.draws
+            total = torch.cat(
+                [Turn(f).undo(x[None], self.method) for x, f in zip(total, flips, strict=True)]
+            )
+        output: NDArray[np.float32] = total.float().cpu().numpy()
+        if not np.isfinite(output).all():
+            advice = "" if self.dtype == torch.float32 else "; try --precision fp32"
+            raise ModelError(f"the network gave values that are not finite{advice}")
+        return output
+
+    def _activated(self, output: Tensor, batch: Tensor) -> Tensor:
+        """The maps of a network's output, whose shape must be what the method takes."""
+        expected = (self.method.out_channels(self.ndim), *batch.shape[2:])
+        if output.shape[1:] != expected:
+            raise ModelError(
+                f"the network gave maps of shape {tuple(output.shape[1:])} for a tile, the method "
+                f"{getattr(self.method, 'name', type(self.method).__name__)} takes {expected}"
+            )
+        return self.method.activate(output)
 
     def style(self, data: LazyArray, intensity: Intensity | None = None) -> NDArray[np.float32]:
         """Mean style vector of the tiles of an image, by the first member: (features,).

@@ -122,3 +122,12 @@ class Method(BaseModel, ABC):
             for axis in axes:
                 flipped[:, channels.start + axis] *= -1
         return flipped
+
+    def transpose(self, maps: Tensor) -> Tensor:
+        """Swap Y and X of maps (B, C, spatial axes), vectors included."""
+        ndim = maps.ndim - 2
+        swapped = maps.transpose(-1, -2).clone()
+        for channels in self.vectors(ndim):
+            y, x = channels.stop - 2, channels.stop - 1
+            swapped[:, [y, x]] = swapped[:, [x, y]]
+        return swapped

@@ -11,7 +11,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from delineate.errors import ModelError, ReadError, WriteError
-from delineate.inference.predict import Prediction, decode_maps
+from delineate.inference.decode import decode_posterior
+from delineate.inference.posterior import Posterior
+from delineate.inference.prediction import Prediction
 from delineate.inference.runner import Progress
 from delineate.io import ImageFile, read
 from delineate.methods.base import Method
@@ -70,9 +72,14 @@ def decode_folder(
         import zarr
 
         stored = zarr.open_array(str(run / "maps" / f"{image.name}.zarr"), mode="r")
-        maps = np.asarray(stored[...])
+        kept = np.asarray(stored[...])
+        draws = int(stored.attrs.get("draws", 1))
+        maps, spread = (kept[:-2], kept[-2:]) if draws > 1 else (kept, None)
         axes = record["settings"].get("axes")
-        prediction = decode_maps(maps, read(image.path, axes=axes), method)
+        posterior = Posterior(maps, spread, draws)
+        prediction = decode_posterior(
+            posterior, read(image.path, axes=axes), method, keep_spread=outputs.uncertainty
+        )
         used = stored.attrs.get("diameter")
         return replace(prediction, diameter=float(used) if isinstance(used, int | float) else None)
 

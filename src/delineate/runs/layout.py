@@ -17,6 +17,8 @@ ROOMS = {
     "labels": (".tif", ".ome.zarr"),
     "overlays": (".jpg",),
     "maps": (".zarr",),
+    "classes": (".tif", ".ome.zarr"),
+    "uncertainty": (".tif",),
     **{kind: (suffix,) for kind, suffix in VECTORS.items()},
 }
 """Folders of the results of single images, with the endings of their files."""

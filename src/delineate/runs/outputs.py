@@ -12,13 +12,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from delineate.errors import WriteError
+from delineate.image import Image
 from delineate.io import ImageFile, atomic_path
 from delineate.runs.layout import ROOMS, STATE, TABLES, file_sha256, read_json, remove
+from delineate.runs.tables import image_row, most_uncertain_first
 from delineate.runs.vectors import VECTORS, write_vectors
 
 if TYPE_CHECKING:
-    from delineate.inference.predict import Prediction
+    from delineate.inference.prediction import Prediction
 
 SCHEMA = 1
 
@@ -30,6 +34,7 @@ class Outputs:
     Parameters
     ----------
     maps : maps of the network, to decode them again.
+    uncertainty : maps of uncertainty.
     rois : ImageJ ROI zips.
     geojson : GeoJSON for QuPath.
     outlines : outlines as text.
@@ -37,6 +42,7 @@ class Outputs:
     """
 
     maps: bool = False
+    uncertainty: bool = False
     rois: bool = False
     geojson: bool = False
     outlines: bool = False
@@ -129,6 +135,11 @@ class RunFolder:
         """Where the labels of an image are."""
         return self.folder / "labels" / f"{name}{self.outputs.suffix}"
 
+    def _room(self, room: str, file: str) -> Path:
+        path = self.folder / room / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
     def maps_file(self, name: str) -> Path:
         """Where the maps of an image are."""
         return self.folder / "maps" / f"{name}.zarr"
@@ -154,9 +165,8 @@ class RunFolder:
         ------
         WriteError : a file cannot be written.
         """
-        from delineate.io import write_labels, write_table
+        from delineate.io import write_image, write_labels, write_table
         from delineate.review.overlay import write_overlay
-        from delineate.runs.tables import image_row
 
         name, outputs, axes = image.name, self.outputs, prediction.axes
         objects = prediction.measure()
@@ -166,7 +176,16 @@ class RunFolder:
         shown = prediction.labels[0] if "T" in axes else prediction.labels
         still = prediction.image.select(T=0) if "T" in axes else prediction.image
         write_overlay(self.folder / "overlays" / f"{name}.jpg", still, shown)
-        if outputs.maps and prediction.maps is not None:
+        if prediction.classes is not None:
+            write_labels(
+                self._room("classes", f"{name}{outputs.suffix}"),
+                prediction.classes,
+                prediction.image,
+                axes,
+            )
+        if outputs.uncertainty:
+            write_image(self._room("uncertainty", f"{name}.tif"), uncertainty_image(prediction))
+        if outputs.maps:
             _write_maps(self.maps_file(name), prediction)
         formats = [kind for kind in VECTORS if getattr(outputs, kind)]
         write_vectors(self.folder, name, prediction.labels, axes, formats, objects)
@@ -207,7 +226,7 @@ class RunFolder:
                 "inputs": [r["input"] for r in records],
             },
         )
-        rows = [r["row"] for r in records]
+        rows = most_uncertain_first([r["row"] for r in records])
         fullest_first = sorted(rows, key=len, reverse=True)
         columns = list(dict.fromkeys(k for row in fullest_first for k in row))
         with (
@@ -261,17 +280,47 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def uncertainty_image(prediction: Prediction) -> Image:
+    """The maps of uncertainty as channels, float32 variances in 0…0.25, never rescaled."""
+    spread = prediction.spread
+    assert spread is not None
+    channels = {
+        "predictive": prediction.predictive,
+        "aleatoric": spread.aleatoric,
+        "epistemic": spread.epistemic,
+    }
+    axis = 1 if "T" in prediction.axes else 0
+    axes = prediction.axes[:axis] + "C" + prediction.axes[axis:]
+    return Image(
+        np.stack(list(channels.values()), axis=axis),
+        axes,
+        channels=tuple(channels),
+        pixel_size=prediction.image.pixel_size,
+        unit=prediction.image.unit,
+    )
+
+
 def _write_maps(path: Path, prediction: Prediction) -> None:
     import zarr
 
-    assert prediction.maps is not None
+    posterior = prediction.posterior
+    assert posterior is not None
+    n, shape = len(posterior.maps), posterior.maps.shape[1:]
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         array = zarr.create_array(
             str(temporary),
-            shape=prediction.maps.shape,
+            shape=(n if posterior.spread is None else n + 2, *shape),
             dtype="float32",
-            chunks=tuple(min(n, 512) for n in prediction.maps.shape),
+            chunks=tuple(min(k, 512) for k in (n, *shape)),
         )
-        array[...] = prediction.maps
-        array.attrs.update({"axes": "C" + prediction.axes, "diameter": prediction.diameter})
+        array[:n] = posterior.maps
+        if posterior.spread is not None:
+            array[n:] = posterior.spread
+        array.attrs.update(
+            {
+                "axes": "C" + prediction.axes,
+                "diameter": prediction.diameter,
+                "draws": posterior.draws,
+            }
+        )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from delineate.errors import DelineateError, ReadError
-from delineate.inference.predict import parse_diameter
+from delineate.inference.diameter import parse_diameter
 from delineate.inference.runner import Progress, RunOptions
 from delineate.io import ImageFile, find_images
 from delineate.model import Model
@@ -110,6 +110,7 @@ def predict_folder(
             channels=settings.channels,
             options=settings.run,
             keep_maps=outputs.maps,
+            keep_spread=outputs.uncertainty,
             progress=progress,
             **settings.decoding,
         )

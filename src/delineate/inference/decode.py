@@ -1,0 +1,127 @@
+"""From the posterior of an image to its result: decoding, planes joined, uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.errors import ImageError
+from delineate.image import Image
+from delineate.inference.posterior import Posterior, whole_spread
+from delineate.inference.prediction import Prediction, over_time
+from delineate.methods.base import Decoded, Maps, Method
+
+if TYPE_CHECKING:
+    from delineate.labels import Table
+
+STITCH = 0.25
+"""IoU above which objects of neighbouring planes are one, where a 2D model meets a volume."""
+
+
+def decode_posterior(
+    posterior: Posterior, image: Image, method: Method, *, keep_spread: bool = False
+) -> Prediction:
+    """Decode what was kept of an image: maps (map channels, axes of the image without C).
+
+    Raises
+    ------
+    ImageError : the maps are of another image.
+    """
+    axes = "".join(a for a in image.axes if a != "C")
+    shape = posterior.maps.shape
+    if shape[1:] != tuple(image.sizes[a] for a in axes):
+        raise ImageError(
+            f"{image.source or 'the image'} has axes {axes} of "
+            f"{tuple(image.sizes[a] for a in axes)}, its maps {shape[1:]}"
+        )
+    by_plane = "Z" in axes and shape[0] == method.out_channels(2)
+    if "T" not in axes:
+        return decode_point(posterior, image, method, by_plane, keep_spread=keep_spread)
+    points = []
+    for t in range(shape[1]):
+        spread = None if posterior.spread is None else posterior.spread[:, t]
+        point = Posterior(np.ascontiguousarray(posterior.maps[:, t]), spread, posterior.draws)
+        here = image.select(T=t)
+        points.append(decode_point(point, here, method, by_plane, keep_spread=keep_spread))
+    return over_time(points, image)
+
+
+def decode_point(
+    posterior: Posterior,
+    image: Image,
+    method: Method,
+    by_plane: bool,
+    *,
+    diameter: float | None = None,
+    keep_maps: bool = False,
+    keep_spread: bool = False,
+) -> Prediction:
+    """Result of one time point.
+
+    Parameters
+    ----------
+    by_plane : the maps are those of a 2D method for each plane of a volume, whose objects are
+        joined by their overlap.
+    diameter : that the image was scaled by.
+    keep_maps, keep_spread : what to keep in the result.
+    """
+    from delineate.uncertainty import image_scores, object_scores
+
+    maps = posterior.maps
+    decoded = decode_planes(maps, method) if by_plane else method.decode(maps)
+    spread = whole_spread(posterior, method, by_plane)
+    foreground = (decoded.labels if decoded.classes is None else decoded.classes) > 0
+    n = int(decoded.labels.max(initial=0))
+    table: Table = {"label": np.arange(1, n + 1), **decoded.columns}
+    own = object_scores(spread, decoded.labels)
+    table.update({name: values for name, values in own.items() if name != "label"})
+    return Prediction(
+        decoded.labels,
+        "".join(a for a in image.axes if a != "C"),
+        table,
+        image,
+        diameter,
+        spread.predictive,
+        image_scores(spread, foreground),
+        decoded.classes,
+        spread if keep_spread else None,
+        posterior if keep_maps else None,
+    )
+
+
+def decode_planes(maps: Maps, method: Method) -> Decoded:
+    """Decode each plane of maps (map channels, Z, Y, X) and join what overlaps."""
+    from delineate.labels import stitch
+
+    planes = [method.decode(np.ascontiguousarray(maps[:, z])) for z in range(maps.shape[1])]
+    labels = stitch(np.stack([p.labels for p in planes]), STITCH)
+    classes = [p.classes for p in planes if p.classes is not None]
+    return Decoded(labels, _joined_columns(planes, labels), np.stack(classes) if classes else None)
+
+
+def _joined_columns(planes: Sequence[Decoded], labels: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Columns of objects joined over planes: means weighted by area; the class of most area."""
+    ids, areas = [], []
+    for plane, joined in zip(planes, labels, strict=True):
+        here = plane.labels > 0
+        area = np.bincount(plane.labels[here], minlength=1)[1:]
+        id_of = np.zeros(area.size + 1, np.int64)
+        id_of[plane.labels[here]] = joined[here]
+        ids.append(id_of[1:])
+        areas.append(area.astype(float))
+    place, area = np.concatenate(ids) - 1, np.concatenate(areas)
+    n = int(labels.max(initial=0))
+    columns: dict[str, NDArray[Any]] = {}
+    for name in planes[0].columns:
+        values = np.concatenate([p.columns[name] for p in planes])
+        if values.dtype.kind in "iu":
+            votes = np.zeros((n, int(values.max(initial=0)) + 1))
+            np.add.at(votes, (place, values), area)
+            columns[name] = votes.argmax(axis=1)
+        else:
+            total = np.bincount(place, area, n)
+            columns[name] = np.bincount(place, area * values, n) / np.maximum(total, 1)
+    return columns

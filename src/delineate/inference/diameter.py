@@ -1,0 +1,50 @@
+"""The diameter that a user gives: pixels, or a length where the image knows its pixel size."""
+
+from __future__ import annotations
+
+import re
+
+from delineate.errors import ImageError
+from delineate.image import Image
+
+_MICROMETRES = {"um": 1.0, "µm": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}
+
+
+def parse_diameter(diameter: float | str) -> tuple[float, str]:
+    """Value and unit of a diameter, such as 30 or ``"8 um"``; the unit is "px" where none is said.
+
+    Raises
+    ------
+    ImageError : not a diameter.
+    """
+    match = re.fullmatch(r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(px|um|µm|μm|nm|mm)?\s*", str(diameter))
+    try:
+        value = float(match.group(1)) if match else -1.0
+    except ValueError:
+        value = -1.0
+    if match is None or not 0 < value < float("inf"):
+        raise ImageError(
+            f"diameter {str(diameter)!r}: expected pixels such as 30, or a length such as 8um"
+        )
+    return value, match.group(2) or "px"
+
+
+def diameter_in_pixels(diameter: float | str | None, image: Image) -> float | None:
+    """Diameter in pixels of the image; a length needs an image that knows its pixel size.
+
+    Raises
+    ------
+    ImageError : not a diameter, or the image does not know its pixel size.
+    """
+    if diameter is None:
+        return None
+    value, unit = parse_diameter(diameter)
+    if unit == "px":
+        return value
+    size, known = image.pixel_size.get("X"), _MICROMETRES.get(image.unit)
+    if not size or known is None:
+        raise ImageError(
+            f"{image.source or 'the image'} does not say how large its pixels are: give the "
+            "diameter in pixels"
+        )
+    return value * _MICROMETRES[unit] / (size * known)

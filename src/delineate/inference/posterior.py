@@ -1,0 +1,116 @@
+"""Draws of maps and what is kept of them: their mean, and how far they spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from delineate.methods.base import Maps, Method
+    from delineate.uncertainty import Spread
+
+SLAB = 1 << 22
+"""Pixels whose spread is worked out at a time."""
+
+
+class Turn(NamedTuple):
+    """A symmetry of the grid: mirrored along `flips`, then Y and X swapped where `swap`."""
+
+    flips: tuple[int, ...] = ()
+    swap: bool = False
+
+    def apply(self, batch: Tensor) -> Tensor:
+        """A batch of scalar images (B, C, spatial axes), turned."""
+        turned = torch.flip(batch, [2 + a for a in self.flips]) if self.flips else batch
+        return turned.transpose(-1, -2) if self.swap else turned
+
+    def undo(self, maps: Tensor, method: Method) -> Tensor:
+        """The maps of a turned batch, brought back with their vectors."""
+        if self.swap:
+            maps = method.transpose(maps)
+        return method.flip(maps, self.flips) if self.flips else maps
+
+
+def turns(number: int, ndim: int) -> tuple[Turn, ...]:
+    """The first `number` symmetries: mirrorings first, X before Y, then the same with Y, X swapped.
+
+    Raises
+    ------
+    ValueError : there are only 8 in 2D and 16 in 3D.
+    """
+    every = [
+        Turn(tuple(a for a in reversed(range(ndim)) if bits[a]), bool(swap))
+        for swap, *bits in product((0, 1), repeat=ndim + 1)
+    ]
+    if not 1 <= number <= len(every):
+        raise ValueError(f"{number} turns: there are 1 to {len(every)} in {ndim}D")
+    return tuple(every[:number])
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What is known from all draws of an image; memory does not grow with their number.
+
+    Parameters
+    ----------
+    maps : float32 mean over draws (map channels, axes).
+    spread : float32 (2, axes), means over draws of Σ_k p_k² and of the entropy −Σ_k p_k ln p_k of
+        the class probabilities p; None for a single draw, of which both follow from the maps.
+    draws : their number.
+    """
+
+    maps: Maps
+    spread: NDArray[np.float32] | None
+    draws: int
+
+    def slabs(self, method: Method, by_plane: bool) -> Iterator[tuple[slice, Spread]]:
+        """Uncertainty piece by piece along the first spatial axis.
+
+        Parameters
+        ----------
+        by_plane : the maps are those of a 2D method for each plane of a volume.
+        """
+        from delineate.uncertainty import Spread, decompose
+
+        size = self.maps.shape[1]
+        step = max(1, SLAB * size // max(1, int(np.prod(self.maps.shape[1:]))))
+        for start in range(0, size, step):
+            where = slice(start, min(start + step, size))
+            part = torch.from_numpy(np.ascontiguousarray(self.maps[:, where]))
+            if by_plane:
+                mean = method.distribution(part.transpose(0, 1)).transpose(0, 1)
+            else:
+                mean = method.distribution(part[None])[0]
+            if self.spread is not None:
+                yield where, decompose(mean.numpy(), self.spread[0, where], self.spread[1, where])
+                continue
+            own = decompose(mean.numpy(), *moments(mean[None])[0].numpy())
+            none = np.broadcast_to(np.float32(0), own.entropy.shape)
+            yield where, Spread(own.predictive, none, own.entropy, none)
+
+
+def moments(probabilities: Tensor) -> Tensor:
+    """Σ_k p_k² and −Σ_k p_k ln p_k of class probabilities (B, K, …), as (B, 2, …)."""
+    squares = (probabilities**2).sum(dim=1)
+    entropies = torch.special.entr(probabilities).sum(dim=1)
+    return torch.stack([squares, entropies], dim=1)
+
+
+def whole_spread(posterior: Posterior, method: Method, by_plane: bool) -> Spread:
+    """Uncertainty of the whole image, worked out in slabs."""
+    from delineate.uncertainty import Spread
+
+    shape = posterior.maps.shape[1:]
+    fields = ("aleatoric", "epistemic", "entropy", "mutual_information")
+    whole = {name: np.empty(shape, np.float32) for name in fields}
+    for where, part in posterior.slabs(method, by_plane):
+        for name, values in whole.items():
+            values[where] = getattr(part, name)
+    return Spread(**whole)
