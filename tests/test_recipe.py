@@ -10,6 +10,8 @@ import yaml
 
 from conftest import disks, picture
 from delineate.errors import RecipeError
+from delineate.methods.flows import Flows
+from delineate.methods.semantic import Semantic
 from delineate.recipe import Recipe, fields, override, packaged_recipes
 from delineate.runs.train import train
 
@@ -180,11 +182,50 @@ def test_every_setting_has_a_default_and_most_a_description():
     names = [row[0] for row in rows]
     assert len(set(names)) == len(names)
     assert {"train.steps", "data.images", "augment.scale", "method.threshold"} <= set(names)
-    flat = {}
-    for section, value in Recipe().model_dump().items():
-        parts = value.items() if section not in ("name", "description", "seed") else [("", value)]
-        flat.update({f"{section}.{k}".strip("."): v for k, v in parts})
-    assert set(names) == set(flat)
+    flat = set()
+    for recipe in (Recipe(), Recipe.build({"method": {"name": "semantic"}})):
+        for section, value in recipe.model_dump().items():
+            alone = section in ("name", "description", "seed")
+            flat |= {section} if alone else {f"{section}.{key}" for key in value}
+    assert set(names) == flat
+
+
+def test_settings_of_several_methods_say_whose_they_are():
+    texts = {name: (default, text) for name, default, text in fields()}
+    assert texts["method.name"] == ("flows", "one of flows, semantic")
+    assert texts["method.ignore"][1].startswith("semantic: ")
+    assert texts["method.threshold"][0] == "0.5"
+    assert "semantic: " in texts["method.threshold"][1]
+    assert "(default None)" in texts["method.threshold"][1]
+
+
+def test_a_method_is_chosen_by_its_name():
+    recipe = built(method__name="semantic", method__classes="4", method__ignore="255")
+    assert isinstance(recipe.method, Semantic)
+    assert recipe.method.classes == 4
+    assert recipe == Recipe.build(recipe.model_dump(mode="json"))
+    assert isinstance(built(method__threshold="0.4").method, Flows)
+    assert Recipe(method=Semantic()).method == Semantic()
+
+
+def test_a_setting_of_another_method_is_refused():
+    with pytest.raises(RecipeError, match=r"method\.ignore: method flows has no such setting"):
+        built(method__ignore="255")
+    with pytest.raises(RecipeError, match=r"method\.clases: .*did you mean method\.classes"):
+        built(method__name="semantic", method__clases="3")
+    with pytest.raises(RecipeError, match=r"method\.classes: .*greater than or equal to 2"):
+        built(method__name="semantic", method__classes="1")
+    with pytest.raises(RecipeError, match=r"ignore .*is one of the classes"):
+        built(method__name="semantic", method__ignore="1")
+
+
+def test_images_of_classes_keep_their_scale_unless_asked():
+    assert built().data.diameter == 30
+    assert built(method__name="semantic").data.diameter is None
+    assert built(method__name="semantic", data__diameter="25").data.diameter == 25
+    assert Recipe(method=Semantic()).data.diameter is None
+    again = Recipe.build(built(method__name="semantic").model_dump(mode="json"))
+    assert again.data.diameter is None
 
 
 def volumes(folder: Path) -> Path:

@@ -6,15 +6,25 @@ import difflib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from delineate.data.augment import Augment
 from delineate.data.normalise import Normalise
 from delineate.errors import RecipeError
 from delineate.methods.flows import Flows
+from delineate.methods.semantic import Semantic
 from delineate.networks import NetworkOptions
 from delineate.training.options import TrainOptions
 
@@ -31,6 +41,9 @@ class DataOptions(BaseModel):
     )
     labels: Path | None = Field(None, description="folder of labels, where it is another one")
     classes: Path | None = Field(None, description="folder of images of classes")
+    soft: Path | None = Field(
+        None, description="folder of soft labels: probabilities of classes, for method semantic"
+    )
     table: Path | None = Field(
         None, description="CSV with columns image and split (train, val, …) and perhaps weight"
     )
@@ -49,7 +62,7 @@ class DataOptions(BaseModel):
         30.0,
         gt=0,
         description="diameter in pixels to which the objects of every image are brought; null: "
-        "images keep their scale",
+        "images keep their scale, as they do with method semantic unless it is set",
     )
 
     @field_validator("channels", mode="before")
@@ -59,6 +72,20 @@ class DataOptions(BaseModel):
         if isinstance(value, int):
             return (value,)
         return [v.strip() for v in value.split(",")] if isinstance(value, str) else value
+
+
+def _method_name(value: Any) -> str:
+    """The name of a method, which may be left out of a recipe: then it is flows."""
+    if isinstance(value, Mapping):
+        return str(value.get("name", "flows"))
+    return str(getattr(value, "name", type(value).__name__))
+
+
+AnyMethod = Annotated[
+    Annotated[Flows, Tag("flows")] | Annotated[Semantic, Tag("semantic")],
+    Discriminator(_method_name),
+]
+"""The methods, told apart by `name`; what follows it are the parameters of that method."""
 
 
 class Recipe(BaseModel):
@@ -76,8 +103,16 @@ class Recipe(BaseModel):
     normalise: Normalise = Normalise()
     augment: Augment = Augment()
     network: NetworkOptions = NetworkOptions()
-    method: Flows = Flows()
+    method: AnyMethod = Flows()
     train: TrainOptions = TrainOptions()
+
+    @model_validator(mode="after")
+    def _keep_scale(self) -> Self:
+        """Images of classes keep their scale, unless a diameter is asked for."""
+        if self.method.truth == "classes" and "diameter" not in self.data.model_fields_set:
+            # The recipe is frozen, and not yet anyone else's.
+            object.__setattr__(self, "data", self.data.model_copy(update={"diameter": None}))
+        return self
 
     @classmethod
     def build(cls, values: Mapping[str, Any], source: str = "the recipe") -> Recipe:
@@ -180,35 +215,71 @@ def _parsed(key: str, text: str) -> Any:
 
 def _takes_text(key: str) -> bool:
     """Whether a setting is a text or a path, so that "2024" or "cells #2" must not be parsed."""
-    model: type[BaseModel] = Recipe
+    models: list[type[BaseModel]] = [Recipe]
     *path, last = key.split(".")
     for part in path:
-        kind = model.model_fields[part].annotation if part in model.model_fields else None
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            return False
-        model = kind
-    if last not in model.model_fields:
-        return False
-    kind = model.model_fields[last].annotation
-    return kind in (str, Path) or kind in (str | None, Path | None)
+        models = [m for model in models for m in _sections(model, part)]
+    kinds = [m.model_fields[last].annotation for m in models if last in m.model_fields]
+    texts: tuple[Any, ...] = (str, Path, str | None, Path | None)
+    return any(kind in texts for kind in kinds)
+
+
+def _sections(model: type[BaseModel], name: str) -> list[type[BaseModel]]:
+    """The models that a field may hold: none, one, or a choice of several."""
+    info = model.model_fields.get(name)
+    found, kinds = [], [info.annotation if info else None]
+    while kinds:
+        kind = kinds.pop(0)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found.append(kind)
+        elif not isinstance(kind, type):
+            kinds += get_args(kind)
+    return found
 
 
 def fields(model: type[BaseModel] = Recipe, prefix: str = "") -> list[tuple[str, str, str]]:
-    """Every setting with its default and description: (dotted name, default, description)."""
-    rows = []
+    """Every setting with its default and description: (dotted name, default, description).
+
+    Where a section is a choice, as the method is, the settings of all choices are listed, each
+    with the choice that it belongs to; the default is that of the first.
+    """
+    rows: list[tuple[str, str, str]] = []
     for name, info in model.model_fields.items():
-        kind = info.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            rows += fields(kind, f"{prefix}{name}.")
-        else:
+        sections = _sections(model, name)
+        if not sections:
             rows.append((prefix + name, str(info.default), info.description or ""))
+        elif len(sections) == 1:
+            rows += fields(sections[0], f"{prefix}{name}.")
+        else:
+            rows += _of_choices(sections, f"{prefix}{name}.")
     return rows
 
 
+def _of_choices(sections: Sequence[type[BaseModel]], prefix: str) -> list[tuple[str, str, str]]:
+    names = [str(s.model_fields["name"].default) for s in sections]
+    defaults: dict[str, str] = {}
+    texts: dict[str, list[str]] = {}
+    for choice, section in zip(names, sections, strict=True):
+        for name, default, text in fields(section, prefix):
+            defaults.setdefault(name, default)
+            differs = f" (default {default})" if default != defaults[name] else ""
+            texts.setdefault(name, []).append(f"{choice}: {text}{differs}")
+    texts[f"{prefix}name"] = [f"one of {', '.join(names)}"]
+    return [(name, defaults[name], "; ".join(texts[name])) for name in texts]
+
+
 def _explain(location: Sequence[int | str], message: str, kind: str) -> str:
-    name = ".".join(str(part) for part in location)
+    methods = [str(m.model_fields["name"].default) for m in _sections(Recipe, "method")]
+    if kind == "union_tag_invalid":
+        return f"method.name: {message.split(' found')[0]}: choose one of {', '.join(methods)}"
+    # A choice of models puts the name of the chosen one into the place.
+    parts = [str(part) for part in location]
+    method = parts.pop(1) if parts[0] == "method" and parts[1:2] and parts[1] in methods else ""
+    name = ".".join(parts)
     if kind != "extra_forbidden":
         return f"{name}: {message}"
+    if method and name in {row[0] for row in fields()}:
+        return f"{name}: method {method} has no such setting"
     known = [row[0] for row in fields()]
     section, _, last = name.rpartition(".")
     # The same name in another section, else a near one in this section, else a section.
