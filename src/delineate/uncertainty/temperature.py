@@ -104,7 +104,6 @@ def fit_temperature(
     ValueError : no cases, shapes that do not fit, classes or weights out of range.
     """
     from scipy.optimize import minimize_scalar
-    from scipy.special import logsumexp
 
     p, truth = np.asarray(probabilities), np.asarray(classes)
     w = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
@@ -120,11 +119,11 @@ def fit_temperature(
         )
     logs = np.log(np.clip(p.astype(np.float64), _SMALLEST, None))
     # Relative to the true class, so that each evaluation is one sum over the classes.
-    logs -= np.take_along_axis(logs, truth[:, None], axis=1)
+    logs = np.ascontiguousarray((logs - np.take_along_axis(logs, truth[:, None], axis=1)).T)
     w = w / w.sum()
 
     def nll(log_temperature: float) -> float:
-        return float(w @ logsumexp(logs / math.exp(log_temperature), axis=1))
+        return float(w @ np.logaddexp.reduce(logs / math.exp(log_temperature), axis=0))
 
     bounds = tuple(math.log(t) for t in RANGE)
     found = minimize_scalar(nll, bounds=bounds, method="bounded", options={"xatol": 1e-4})
