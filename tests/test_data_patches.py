@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -110,7 +112,7 @@ def test_a_patch_is_a_function_of_seed_epoch_and_number():
 def test_weights_decide_how_often_an_image_is_drawn():
     labels = disks((40, 40), 5, 4, np.random.default_rng(0))
     heavy, never = sample_of(labels), sample_of(labels)
-    never = Sample(*[getattr(never, f) for f in never.__dataclass_fields__ if f != "weight"], 0.0)
+    never = dataclasses.replace(never, weight=0.0)
     never.image[:] = 99
     patches = Patches([never, heavy], Flows(), STILL, (16, 16), 40, seed=0)
     assert max(float(patches[i].image.max()) for i in range(40)) < 2

@@ -1,4 +1,4 @@
-"""Numba kernel of the spatial augmentation."""
+"""Numba kernels of the spatial augmentation, and of drawing pixels of a class."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def warp(
     labels: NDArray[np.int32],
     matrix: NDArray[np.float64],
     offset: NDArray[np.float64],
+    shift: Floats,
+    soft: bool,
     out_image: Floats,
     out_targets: Floats,
     out_valid: Floats,
@@ -24,7 +26,9 @@ def warp(
 
     Linear for the image, 0 outside. Targets are interpolated among those corners
     only that belong to the object of the nearest voxel, so that nothing mixes across a border;
-    outside they are 0 and `out_valid` (Z, Y, X) is 0.
+    outside they are 0 and `out_valid` (Z, Y, X) is 0. Targets that are `soft` are interpolated
+    among all corners, but for those whose label is negative where the nearest one is not, and the
+    reverse. Where `shift` (3, Z, Y, X) is not empty it is added to the voxel first.
     """
     nc, nz, ny, nx = image.shape
     nk = targets.shape[0]
@@ -32,13 +36,19 @@ def warp(
     corner_z = np.empty(8, np.int64)
     corner_y = np.empty(8, np.int64)
     corner_x = np.empty(8, np.int64)
+    bent = shift.size > 0
     mz, my, mx = out_valid.shape
     for z in range(mz):
         for y in range(my):
             for x in range(mx):
-                pz = matrix[0, 0] * z + matrix[0, 1] * y + matrix[0, 2] * x + offset[0]
-                py = matrix[1, 0] * z + matrix[1, 1] * y + matrix[1, 2] * x + offset[1]
-                px = matrix[2, 0] * z + matrix[2, 1] * y + matrix[2, 2] * x + offset[2]
+                vz, vy, vx = float(z), float(y), float(x)
+                if bent:
+                    vz += shift[0, z, y, x]
+                    vy += shift[1, z, y, x]
+                    vx += shift[2, z, y, x]
+                pz = matrix[0, 0] * vz + matrix[0, 1] * vy + matrix[0, 2] * vx + offset[0]
+                py = matrix[1, 0] * vz + matrix[1, 1] * vy + matrix[1, 2] * vx + offset[1]
+                px = matrix[2, 0] * vz + matrix[2, 1] * vy + matrix[2, 2] * vx + offset[2]
                 inside = -0.5 <= pz < nz - 0.5 and -0.5 <= py < ny - 0.5 and -0.5 <= px < nx - 0.5
                 pz = min(max(pz, 0.0), nz - 1.0)
                 py = min(max(py, 0.0), ny - 1.0)
@@ -81,7 +91,8 @@ def warp(
                 label = labels[int(pz + 0.5), int(py + 0.5), int(px + 0.5)]
                 total = np.float32(0.0)
                 for i in range(n):
-                    if labels[corner_z[i], corner_y[i], corner_x[i]] != label:
+                    other = labels[corner_z[i], corner_y[i], corner_x[i]]
+                    if (other < 0) != (label < 0) if soft else other != label:
                         corner_weight[i] = 0.0
                     total += corner_weight[i]
                 for k in range(nk):
@@ -92,3 +103,36 @@ def warp(
                                 corner_weight[i] * targets[k, corner_z[i], corner_y[i], corner_x[i]]
                             )
                     out_targets[k, z, y, x] = value / total
+
+
+@njit(cache=True, nogil=True)
+def count_classes(classes: NDArray[np.int32], counts: NDArray[np.int64]) -> None:
+    """Add the number of pixels of each class 0 … len(counts) − 1 to counts; negatives are none."""
+    for value in classes:
+        if value >= 0:
+            counts[value] += 1
+
+
+@njit(cache=True, nogil=True)
+def pick_ranks(
+    classes: NDArray[np.int32],
+    ranks: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    found: NDArray[np.int64],
+) -> None:
+    """Places of the r-th pixels of each class.
+
+    ``ranks[starts[k]:starts[k + 1]]`` are the ranks r asked for of class k, ascending and each
+    once; `found` receives the flat places in the same order.
+    """
+    seen = np.zeros(len(starts) - 1, np.int64)
+    wanted = starts[:-1].copy()
+    for place in range(classes.size):
+        k = classes[place]
+        if k < 0:
+            continue
+        w = wanted[k]
+        if w < starts[k + 1] and ranks[w] == seen[k]:
+            found[w] = place
+            wanted[k] = w + 1
+        seen[k] += 1

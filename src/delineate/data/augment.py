@@ -1,4 +1,4 @@
-"""Augmentation: similarity transforms that turn vectors with the image, and intensity changes."""
+"""Augmentation: similarity transforms that turn vectors with the image, bends, and intensities."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
-Array = NDArray[np.float32]
+from delineate.data.bend import elastic_shift, grid_shift
 
+Array = NDArray[np.float32]
 
 MARGIN = {2: 16, 3: 8}
 """Pixels, in 2D and 3D, by which patches of training and tiles of prediction reach beyond an image.
@@ -37,19 +38,49 @@ class Augment(BaseModel):
     blur: float = Field(0.0, ge=0, description="largest sigma of a Gaussian blur, pixels")
     invert: float = Field(0.0, ge=0, le=1, description="probability of inverted intensities")
     channel_gain: float = Field(0.1, ge=0, lt=1, description="largest relative gain of a channel")
+    clahe: float = Field(
+        0.0, ge=0, le=1, description="probability of contrast-limited adaptive equalisation"
+    )
+    elastic: float = Field(
+        0.0,
+        ge=0,
+        le=0.4,
+        description="largest shift of the control points of a smooth random deformation, as a "
+        "share of their distance; not for vectors such as flows",
+    )
+    elastic_distance: float = Field(
+        32.0, ge=4, description="distance of those control points, pixels of the patch"
+    )
+    grid: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="largest relative stretch of a row or column of the cells into which grid "
+        "distortion divides a patch; not for vectors such as flows",
+    )
+    grid_cells: int = Field(5, ge=2, description="cells along each axis for grid distortion")
+
+    @property
+    def bends(self) -> bool:
+        """Whether space is bent, under which vectors do not simply turn."""
+        return bool(self.elastic or self.grid)
 
 
 class Pose(NamedTuple):
-    """Where a patch lies in its image: voxel of the image = matrix·voxel of the patch + offset."""
+    """Where a patch lies in its image: voxel = matrix·(voxel of the patch + shift) + offset.
+
+    `shift` is float32 (ndim, patch), or None where space is not bent.
+    """
 
     matrix: NDArray[np.float64]
     offset: NDArray[np.float64]
+    shift: Array | None = None
 
 
 def random_pose(
     augment: Augment, centre: NDArray[np.float64], patch: tuple[int, ...], rng: Generator
 ) -> Pose:
-    """Draw rotation in YX, flips and scale of a patch around `centre` (voxels of the image)."""
+    """Draw rotation in YX, flips, scale and bends of a patch around `centre` (image voxels)."""
     ndim = len(patch)
     linear = np.eye(ndim)
     angle = np.deg2rad(rng.uniform(-0.5, 0.5) * augment.rotate)
@@ -59,7 +90,13 @@ def random_pose(
         linear = linear * np.where(rng.random(ndim) < 0.5, -1.0, 1.0)
     linear = linear / rng.uniform(*augment.scale)
     middle = (np.asarray(patch) - 1) / 2
-    return Pose(linear, centre - linear @ middle)
+    shift: Array | None = None
+    if augment.elastic:
+        shift = elastic_shift(patch, augment.elastic, augment.elastic_distance, rng)
+    if augment.grid:
+        cells = grid_shift(patch, augment.grid, augment.grid_cells, rng)
+        shift = cells if shift is None else shift + cells
+    return Pose(linear, centre - linear @ middle, shift)
 
 
 class Warped(NamedTuple):
@@ -71,11 +108,17 @@ class Warped(NamedTuple):
 
 
 def warp(
-    image: Array, targets: Array, labels: NDArray[np.int32], pose: Pose, patch: tuple[int, ...]
+    image: Array,
+    targets: Array,
+    labels: NDArray[np.int32],
+    pose: Pose,
+    patch: tuple[int, ...],
+    soft: bool = False,
 ) -> Warped:
     """Sample a patch of spatial shape `patch` from an image and its targets.
 
-    Targets are interpolated within objects only (see the kernel); vectors are not turned here:
+    Targets are interpolated within objects only, so that classes are those of the nearest pixel;
+    `soft` ones everywhere but where labels are negative. Vectors are not turned here:
     `Method.reorient` does it with the inverse of ``pose.matrix``.
     """
     from delineate.data._kernels import warp as kernel
@@ -86,22 +129,26 @@ def warp(
     matrix[3 - ndim :, 3 - ndim :] = pose.matrix
     offset[3 - ndim :] = pose.offset
     shape = (1,) * (3 - ndim) + tuple(patch)
+    shift = np.zeros((3, *((0, 0, 0) if pose.shift is None else shape)), np.float32)
+    if pose.shift is not None:
+        shift[3 - ndim :] = pose.shift.reshape(ndim, *shape)
     out = Warped(
         np.empty((image.shape[0], *shape), np.float32),
         np.empty((targets.shape[0], *shape), np.float32),
         np.empty(shape, np.float32),
     )
-    kernel(
-        image[lift], targets[lift], labels[lift[1:]] if ndim == 2 else labels, matrix, offset, *out
-    )
+    planes = labels[None] if ndim == 2 else labels
+    kernel(image[lift], targets[lift], planes, matrix, offset, shift, soft, *out)
     drop = (slice(None), 0) if ndim == 2 else (slice(None),)
     return Warped(out.image[drop], out.targets[drop], out.valid.reshape(1, *patch))
 
 
 def change_intensity(augment: Augment, image: Array, rng: Generator) -> Array:
-    """Random inversion, gamma, contrast, brightness, gains of channels, blur and noise."""
+    """Random equalisation, inversion, gamma, contrast, brightness, gains, blur and noise."""
     channels = (image.shape[0], *([1] * (image.ndim - 1)))
     result: NDArray[Any] = image
+    if augment.clahe and rng.random() < augment.clahe:
+        result = equalise(image, rng.uniform(0.002, 0.02))
     if augment.invert and rng.random() < augment.invert:
         result = 1 - result
     if augment.gamma:
@@ -120,3 +167,22 @@ def change_intensity(augment: Augment, image: Array, rng: Generator) -> Array:
         sigma = rng.uniform(0, augment.noise)
         result = result + sigma * rng.standard_normal(image.shape, np.float32)
     return result.astype(np.float32)
+
+
+def equalise(image: Array, limit: float) -> Array:
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994) of each plane.
+
+    Parameters
+    ----------
+    image : (channels, [Z,] Y, X); each plane of each channel keeps its range.
+    limit : of the slope, 0 … 1; larger gives more contrast.
+    """
+    from skimage.exposure import equalize_adapthist
+
+    result = np.array(image, np.float32)
+    for plane in result.reshape(-1, *image.shape[-2:]):
+        low, high = float(plane.min()), float(plane.max())
+        if high > low:
+            unit = (plane.astype(np.float64) - low) / (high - low)
+            plane[...] = low + (high - low) * equalize_adapthist(unit, clip_limit=limit)
+    return result

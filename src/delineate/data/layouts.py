@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from delineate.errors import DataError
@@ -21,6 +21,7 @@ class Pair:
     ----------
     name : relative path of the image without its ending; unique in a data set.
     image, labels, classes : files; None where there is none.
+    soft : file of the probabilities of classes that stand beside the labels; None: there is none.
     split : "train", "val" or "" (to be drawn).
     weight : how often the image is drawn relative to others.
     """
@@ -31,6 +32,7 @@ class Pair:
     classes: Path | None = None
     split: str = ""
     weight: float = 1.0
+    soft: Path | None = None
 
 
 def find_pairs(
@@ -38,20 +40,21 @@ def find_pairs(
     labels: Path | None = None,
     classes: Path | None = None,
     table: Path | None = None,
+    soft: Path | None = None,
 ) -> list[Pair]:
     """Find the training pairs of a layout, sorted by name.
 
     Parameters
     ----------
-    images : one of: a CSV table; a folder with ``images/`` and ``labels/`` (and ``classes/``); a
-        folder of images beside `labels`; a folder of images with labels under the same stem and
-        one of `LABEL_SUFFIXES`.
-    labels, classes : folders whose files have the stems of the images.
+    images : one of: a CSV table; a folder with ``images/`` and ``labels/`` (and ``classes/``,
+        ``soft/``); a folder of images beside `labels`; a folder of images with labels under the
+        same stem and one of `LABEL_SUFFIXES`.
+    labels, classes, soft : folders whose files have the stems of the images.
     table : CSV with a column ``image`` (a stem) and ``split`` (train, val or another word, which
         leaves the image out) and perhaps ``weight``; images that it does not name are left out.
 
     A CSV given as `images` has the columns ``image`` and ``labels`` (paths, relative to the table)
-    and perhaps ``classes``, ``split``, ``weight``.
+    and perhaps ``classes``, ``soft``, ``split``, ``weight``.
 
     Raises
     ------
@@ -66,11 +69,11 @@ def find_pairs(
             raise DataError(f"{images}: expected a folder or a CSV table of images and labels")
         pairs = _from_table(images)
     elif labels is not None:
-        pairs = _by_stem(images, Path(labels), classes)
+        pairs = _by_stem(images, Path(labels), classes, soft)
     elif (images / "images").is_dir() and (images / "labels").is_dir():
-        inner = images / "classes"
-        found = classes or (inner if inner.is_dir() else None)
-        pairs = _by_stem(images / "images", images / "labels", found)
+        given = (classes or images / "classes", soft or images / "soft")
+        found = [f if f in (classes, soft) or f.is_dir() else None for f in given]
+        pairs = _by_stem(images / "images", images / "labels", *found)
     else:
         pairs = _by_suffix(images)
     if table is not None:
@@ -88,20 +91,23 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
     return [(f.name, f.path) for f in find_images(folder)]
 
 
-def _by_stem(images: Path, labels: Path, classes: Path | None) -> list[Pair]:
-    for folder in (images, labels, *([classes] if classes else [])):
-        if not folder.is_dir():
+def _by_stem(images: Path, labels: Path, classes: Path | None, soft: Path | None) -> list[Pair]:
+    extra = {"image of classes": classes, "soft labels": soft}
+    for folder in (images, labels, classes, soft):
+        if folder is not None and not folder.is_dir():
             raise DataError(f"{folder}: there is no such folder")
     label_of = _index(labels)
-    class_of = _index(classes) if classes else {}
+    others = {what: _index(folder) for what, folder in extra.items() if folder}
     pairs, without = [], []
     for name, path in _files(images):
         if name not in label_of:
             without.append(path.name)
             continue
-        if classes and name not in class_of:
-            raise DataError(f"{path}: no image of classes of this name in {classes}")
-        pairs.append(Pair(name, path, label_of[name], class_of.get(name)))
+        for what, files in others.items():
+            if name not in files:
+                raise DataError(f"{path}: no {what} of this name in {extra[what]}")
+        class_file, soft_file = (others.get(what, {}).get(name) for what in extra)
+        pairs.append(Pair(name, path, label_of[name], class_file, soft=soft_file))
     if without:
         raise DataError(
             f"{len(without)} images of {images} have no labels of the same name in {labels}, the "
@@ -181,7 +187,9 @@ def _from_table(table: Path) -> list[Pair]:
     pairs = []
     for row in _rows(table, ["image", "labels"]):
         paths = {
-            key: table.parent / row[key] for key in ("image", "labels", "classes") if row.get(key)
+            key: table.parent / row[key]
+            for key in ("image", "labels", "classes", "soft")
+            if row.get(key)
         }
         for path in paths.values():
             if not path.exists():
@@ -194,6 +202,7 @@ def _from_table(table: Path) -> list[Pair]:
                 paths.get("classes"),
                 row.get("split") or "",
                 _weight(row, table),
+                paths.get("soft"),
             )
         )
     return pairs
@@ -209,14 +218,5 @@ def _split_by_table(pairs: Sequence[Pair], table: Path) -> list[Pair]:
                 f"{table}: image {row['image']!r} is not among the images; they are named without "
                 f"ending, such as {pairs[0].name!r}"
             )
-        chosen.append(
-            Pair(
-                pair.name,
-                pair.image,
-                pair.labels,
-                pair.classes,
-                row["split"] or "",
-                _weight(row, table),
-            )
-        )
+        chosen.append(replace(pair, split=row["split"] or "", weight=_weight(row, table)))
     return chosen

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from delineate.data.channels import network_channels
 from delineate.data.layouts import Pair
 from delineate.data.normalise import Normalise
-from delineate.data.resize import resize_linear, resize_nearest, scaled_shape
-from delineate.errors import AxesError, DataError, DelineateError
+from delineate.data.points import Points
+from delineate.data.resize import resize_linear, scaled_shape
+from delineate.data.truth import encode_truth, read_truth
+from delineate.errors import DataError, DelineateError
 from delineate.methods.base import Method
 
 SCALES = (0.05, 20.0)
@@ -34,11 +36,16 @@ class Sample:
     name : name of its pair.
     image : float32 (channels, spatial axes), normalised, at the common scale.
     targets : float32 (target channels, spatial axes), as the method encodes them.
-    labels : int32 (spatial axes), at the common scale.
+    labels : int32 (spatial axes), ids of objects at the common scale.
     centres : float32 (objects, ndim): centre of the box of each object, in pixels.
     diameter : median diameter of the objects in pixels of the file; NaN without objects.
     scale : pixels of the sample for each pixel of the file.
     weight : how often it is drawn relative to others.
+    points : pixels of each class; None where they are not known.
+    soft : whether the targets are probabilities of classes, to be interpolated across borders.
+
+    Where label files hold classes, `labels` are those, −1 where they are to be ignored, and objects
+    are their connected parts.
     """
 
     name: str
@@ -49,6 +56,8 @@ class Sample:
     diameter: float
     scale: float
     weight: float
+    points: Points | None = None
+    soft: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ class Preparation:
 
     def key(self, pair: Pair) -> str:
         """Name of the files that hold the sample of a pair: a hash of all that it depends on."""
-        files = [pair.image, pair.labels, pair.classes]
+        files = [pair.image, pair.labels, pair.classes, pair.soft]
         stats = [(str(f.resolve()), f.stat().st_mtime_ns, f.stat().st_size) for f in files if f]
         text = repr((self, stats))
         return hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -108,14 +117,14 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path) -> Sample:
     from delineate.io import atomic_path
 
     base = cache / how.key(pair)
-    names = ("image", "targets", "labels", "centres", "numbers")
+    names = ("image", "targets", "labels", "centres", "places", "starts", "numbers")
     files = [base.with_name(f"{base.name}-{n}.npy") for n in names]
     if not all(f.exists() for f in files):
         for file, array in zip(files, _encode(pair, how), strict=True):
             with atomic_path(file) as temporary, temporary.open("wb") as handle:
                 np.save(handle, np.ascontiguousarray(array))
     image, targets, labels = (_mapped(f) for f in files[:3])
-    centres, numbers = (np.load(f) for f in files[3:])
+    centres, places, starts, numbers = (np.load(f) for f in files[3:])
     return Sample(
         pair.name,
         image,
@@ -125,6 +134,8 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path) -> Sample:
         float(numbers[0]),
         float(numbers[1]),
         pair.weight,
+        Points(places, starts),
+        how.method.truth == "classes" and len(targets) > 1,
     )
 
 
@@ -152,7 +163,7 @@ def _mapped(file: Path) -> NDArray[Any]:
 
 def _encode(pair: Pair, how: Preparation) -> tuple[NDArray[Any], ...]:
     from delineate.io import check_pixels, read
-    from delineate.labels import median_diameter, relabel
+    from delineate.labels import median_diameter
 
     image = read(pair.image, axes=how.axes)
     if len(image.spatial_axes) != how.ndim:
@@ -161,57 +172,19 @@ def _encode(pair: Pair, how: Preparation) -> tuple[NDArray[Any], ...]:
         )
     pixels = network_channels(image, how.channels, how.select)
     check_pixels(pixels, str(pair.image))
-    if pair.labels is None:
-        raise DataError("it has no labels")
-    labels = relabel(_read_ids(pair.labels, how.axes))
-    if labels.shape != pixels.shape[1:]:
-        raise DataError(
-            f"the image has the shape {pixels.shape[1:]}, its labels {pair.labels} {labels.shape}"
-        )
-    classes = _read_ids(pair.classes, how.axes) if pair.classes else None
-    if classes is not None and classes.shape != labels.shape:
-        raise DataError(
-            f"the labels have the shape {labels.shape}, their classes {pair.classes} "
-            f"{classes.shape}"
-        )
-    diameter = median_diameter(labels)
+    known = read_truth(pair, how.method, pixels.shape[1:], how.axes)
+    diameter = median_diameter(known.objects)
     scale = 1.0
     if how.diameter is not None and np.isfinite(diameter):
         scale = float(np.clip(how.diameter / diameter, *SCALES))
-    shape = scaled_shape(labels.shape, scale)
+    shape = scaled_shape(pixels.shape[1:], scale)
     normalised = how.normalise.fit(pixels).apply(pixels)
-    small = relabel(resize_nearest(labels, shape))
-    targets = how.method.encode(small, None if classes is None else resize_nearest(classes, shape))
+    truth = encode_truth(known, how.method, shape)
     return (
         resize_linear(normalised, shape),
-        targets,
-        small.astype(np.int32),
-        _box_centres(small),
+        truth.targets,
+        truth.labels,
+        truth.centres,
+        *truth.points,
         np.array([diameter, scale]),
     )
-
-
-def _read_ids(path: Path, axes: str | None) -> NDArray[Any]:
-    """A label image, with the axes of the images (without channels) where it does not say its own.
-
-    Raises
-    ------
-    AxesError, LabelError, ReadError : as for `read_labels`.
-    """
-    from delineate.io import read_labels
-
-    spatial = "".join(a for a in (axes or "").upper() if a in "ZYX")
-    try:
-        return read_labels(path)
-    except AxesError:
-        if not spatial:
-            raise
-        return read_labels(path, axes=spatial)
-
-
-def _box_centres(labels: NDArray[Any]) -> NDArray[np.float32]:
-    from scipy.ndimage import find_objects
-
-    boxes = [b for b in find_objects(labels.astype(np.int32)) if b is not None]
-    centres = [[(s.start + s.stop - 1) / 2 for s in box] for box in boxes]
-    return np.array(centres, np.float32).reshape(len(centres), labels.ndim)

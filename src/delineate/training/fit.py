@@ -103,6 +103,7 @@ def fit(
     """
     check_options(options)
     device = resolve_device(options.device)
+    placing = options.placing(method.truth)
     patches = Patches(
         train,
         method,
@@ -110,7 +111,8 @@ def fit(
         options.patch_shape(ndim),
         options.steps_per_epoch * options.batch * options.accumulate,
         seed,
-        options.centred,
+        placing.share,
+        placing.centres,
     )
     every = max(1, len(val) / options.validation_images)
     chosen = [val[int(i * every)] for i in range(min(len(val), options.validation_images))]

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+class Placing(NamedTuple):
+    """Where patches lie: around what, and which share of them does."""
+
+    centres: Literal["objects", "classes", "anywhere"]
+    share: float
 
 
 class TrainOptions(BaseModel):
@@ -42,7 +49,18 @@ class TrainOptions(BaseModel):
         10, ge=1, description="validations without a better score after which training stops"
     )
     validation_images: int = Field(24, ge=1, description="at most so many images validate")
-    centred: float = Field(0.5, ge=0, le=1, description="share of patches around an object")
+    centres: Literal["objects", "classes", "anywhere"] | None = Field(
+        None,
+        description="what patches lie around: objects; classes: pixels of each class equally "
+        "often; null: classes where label files hold classes, else objects",
+    )
+    centred: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of patches that lie around it, the rest anywhere; null: 1 with classes, "
+        "else 0.5",
+    )
     workers: int = Field(0, ge=0, description="processes that make patches; 0: a thread beside")
     tensorboard: bool = Field(False, description="also write TensorBoard's event files")
 
@@ -60,6 +78,12 @@ class TrainOptions(BaseModel):
     def total(self) -> int:
         """Optimiser steps that are taken: rounds of equal length, so hardly more than `steps`."""
         return self.epochs * self.steps_per_epoch
+
+    def placing(self, truth: Literal["objects", "classes"]) -> Placing:
+        """Where patches lie, for a method whose label files hold objects or classes."""
+        centres = self.centres or truth
+        default = 1.0 if centres == "classes" else 0.5
+        return Placing(centres, default if self.centred is None else self.centred)
 
     def patch_shape(self, ndim: int) -> tuple[int, ...]:
         """Spatial shape of a patch."""
