@@ -83,7 +83,7 @@ def test_an_object_with_hole_and_two_parts_is_one_composite_roi(tmp_path):
     labels = ring_with_island()
     write_rois(tmp_path / "a.zip", labels)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
-        assert archive.namelist() == ["0005.roi", "0009.roi"]
+        assert archive.namelist() == ["0001_id5.roi", "0002_id9.roi"]
     np.testing.assert_array_equal(read_rois(tmp_path / "a.zip", labels.shape), labels)
 
 
@@ -94,7 +94,10 @@ def test_rois_of_a_volume_stand_at_their_plane(tmp_path):
     labels[1:, 2:4, 1:5] = 12
     write_rois(tmp_path / "a.zip", labels)
     rois = ImagejRoi.fromfile(tmp_path / "a.zip")
-    assert [(roi.name, roi.position) for roi in rois] == [("0012-z0002", 2), ("0012-z0003", 3)]
+    assert [(roi.name, roi.position) for roi in rois] == [
+        ("0001_id12_z0002", 2),
+        ("0001_id12_z0003", 3),
+    ]
     assert rois[0].coordinates().tolist() == [[1, 2], [5, 2], [5, 4], [1, 4]]
     assert (rois[0].left, rois[0].top, rois[0].right, rois[0].bottom) == (1, 2, 5, 4)
 
@@ -146,13 +149,18 @@ def test_geojson_is_what_qupath_reads(tmp_path):
     assert first["geometry"]["type"] == "MultiPolygon"
     assert second["geometry"]["coordinates"] == [[[8, 7], [10, 7], [10, 9], [8, 9], [8, 7]]]
     assert first["properties"] == {
-        "objectType": "detection",
-        "name": "5",
+        "objectType": "annotation",
+        "name": "0001_id5_class-tumour",
         "label": 5,
-        "classification": {"name": "tumour"},
-        "measurements": {"area": 139.0, "count": 3},
+        "classification": {"name": "tumour", "color": [230, 159, 0]},
+        "measurements": {"area": 139.0, "count": 3, "delineate id": 5},
     }
-    assert second["properties"]["measurements"] == {"area": 4.0, "count": 1, "mean": 1.5}
+    assert second["properties"]["measurements"] == {
+        "area": 4.0,
+        "count": 1,
+        "mean": 1.5,
+        "delineate id": 9,
+    }
     assert first["id"] != second["id"]
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from delineate.errors import LabelError
+from delineate.errors import LabelError, ReadError
 from delineate.io.atomic import atomic_path
-from delineate.io.shapes import outlines_of_planes
+from delineate.io.shapes import Area, Drawing, outlines_of_planes
+
+_LARGEST = 2 << 30
+"""Bytes of a file above which it is refused."""
 
 
 def write_outlines(path: str | Path, labels: ArrayLike) -> None:
@@ -39,3 +42,40 @@ def write_outlines(path: str | Path, labels: ArrayLike) -> None:
             for part in outline.parts:
                 corners = part.exterior[:, ::-1].astype(np.int64).ravel().tolist()
                 file.write(",".join(map(str, corners)) + "\n")
+
+
+def load_outlines(path: str | Path) -> Drawing:
+    """Areas of outlines as text, in their order: each line is one without an id.
+
+    Parameters
+    ----------
+    path : lines ``x,y,x,y,…`` of corners, where pixel (0, 0) covers [0, 1] × [0, 1]; untrusted.
+
+    Raises
+    ------
+    ReadError : missing, or a line is not of pairs of finite numbers.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ReadError(f"{path}: is too large to be read ({path.stat().st_size:,} bytes)")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise ReadError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReadError(f"{path}: cannot be read as text ({error})") from error
+    areas, left_out = [], []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            corners = np.array(line.split(","), np.float64).reshape(-1, 2)[:, ::-1]
+        except ValueError as error:
+            raise ReadError(f"{path}: line {number} is not of pairs x,y,x,y,… ({error})") from error
+        if not np.isfinite(corners).all():
+            raise ReadError(f"{path}: line {number} has coordinates that are not finite")
+        if len(corners) > 2:
+            areas.append(Area([[corners]], f"line {number}"))
+        else:
+            left_out.append(f"line {number} has {len(corners)} corners, and no area")
+    return Drawing(areas, left_out)

@@ -3,59 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from delineate.errors import LabelError
 from delineate.labels import Outline, smallest_dtype
 
 Ring = NDArray[np.float64]
 """Corners (n, 2) of a closed line as (y, x); pixel (0, 0) covers [0, 1] × [0, 1]."""
 
+_MOST_CROSSINGS = 20_000_000
+"""Crossings of outlines with rows of pixels that are sorted at once (about a gigabyte)."""
 
-def fill(rings: Sequence[Ring], shape: tuple[int, int]) -> tuple[slice, slice, NDArray[np.bool_]]:
-    """Pixels whose centres lie inside an odd number of rings (so that holes stay empty).
 
-    Each edge that crosses the line of centres of a row switches the pixels to its right; a
-    running sum along the row tells those inside. Exact for polygons along pixel edges.
+class Spans(NamedTuple):
+    """Runs of pixels: ``[row, start:stop]`` belongs to the patch `patch`; in that order, int64."""
+
+    patch: NDArray[np.int64]
+    row: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+
+
+def spans(patches: Sequence[Sequence[Ring]], shape: tuple[int, int]) -> Spans:
+    """Pixels whose centres lie inside an odd number of the rings of a patch.
+
+    Each edge that crosses the line of centres of a row switches the pixels to its right; the
+    crossings of all patches are sorted at once, and every two of them are the ends of a run.
+    Exact for polygons along the edges of pixels. Holes stay empty, and where an outline runs over
+    itself, the even-odd rule of ImageJ decides.
 
     Parameters
     ----------
-    rings : closed lines; whatever lies outside the image is cut off.
-    shape : rows and columns of the image.
+    patches : each of any number of closed lines, exteriors and holes alike.
+    shape : rows and columns of the image; whatever lies outside is cut off.
+
+    Raises
+    ------
+    LabelError : the outlines cross the rows too often to be sorted at once.
+    """
+    rings = [[ring for ring in patch if len(ring) > 2] for patch in patches]
+    sizes = np.array([len(ring) for ring in chain.from_iterable(rings)], np.int64)
+    if sizes.size == 0:
+        return Spans(*np.zeros((4, 0), np.int64))
+    owner = np.repeat(np.arange(len(rings)), [len(patch) for patch in rings])
+    start = np.concatenate(list(chain.from_iterable(rings))).astype(np.float64, copy=False)
+    ends = np.cumsum(sizes)
+    following = np.arange(1, len(start) + 1)
+    following[ends - 1] = ends - sizes
+    (y0, x0), (y1, x1) = start.T, start[following].T
+    first = np.clip(np.ceil(np.minimum(y0, y1) - 0.5), 0, shape[0]).astype(np.int64)
+    counts = np.clip(np.ceil(np.maximum(y0, y1) - 0.5), 0, shape[0]).astype(np.int64) - first
+    if counts.sum() > _MOST_CROSSINGS:
+        raise LabelError(
+            f"the outlines cross the {shape[0]} rows of the image {counts.sum():,} times, which no "
+            "drawing does; is the file damaged?"
+        )
+    edge = np.repeat(np.arange(len(start)), counts)
+    row = np.arange(edge.size) - np.repeat(np.cumsum(counts) - counts - first, counts)
+    x = x0[edge] + (row + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
+    column = np.clip(np.ceil(x - 0.5), 0, shape[1]).astype(np.int64)
+    # One number for patch, row and column, so that one sort puts the crossings in order.
+    width = shape[1] + 1
+    crossings = (np.repeat(owner, sizes)[edge] * shape[0] + row) * width + column
+    crossings.sort()
+    line, begin = np.divmod(crossings[0::2], width)
+    end = crossings[1::2] - line * width
+    inside = end > begin
+    patch, row = np.divmod(line[inside], shape[0])
+    return Spans(patch, row, begin[inside], end[inside])
+
+
+def fill(rings: Sequence[Ring], shape: tuple[int, int]) -> tuple[slice, slice, NDArray[np.bool_]]:
+    """The pixels of one patch, see `spans`, as a mask.
 
     Returns
     -------
     rows, columns : box of the image that holds all pixels found.
     mask : the pixels of that box that are inside.
     """
-    rings = [np.asarray(ring, dtype=np.float64).reshape(-1, 2) for ring in rings]
-    rings = [ring for ring in rings if len(ring) > 2]
-    nothing = slice(0, 0), slice(0, 0), np.zeros((0, 0), bool)
-    if not rings:
-        return nothing
-    start = np.concatenate(rings)
-    end = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
-    low, high = np.minimum(start[:, 0], end[:, 0]), np.maximum(start[:, 0], end[:, 0])
-    first = np.clip(np.ceil(low - 0.5), 0, shape[0]).astype(np.intp)
-    stop = np.clip(np.ceil(high - 0.5), 0, shape[0]).astype(np.intp)
-    crossing = np.flatnonzero(stop > first)
-    if crossing.size == 0:
-        return nothing
-    counts = (stop - first)[crossing]
-    edge = np.repeat(crossing, counts)
-    within = np.arange(edge.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    row = first[edge] + within
-    (y0, x0), (y1, x1) = start[edge].T, end[edge].T
-    x = x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0)
-    column = np.clip(np.ceil(x - 0.5), 0, shape[1]).astype(np.intp)
-    top, left = int(row.min()), int(column.min())
-    height, width = int(row.max()) + 1 - top, int(column.max()) - left
-    switches = np.bincount(
-        (row - top) * (width + 1) + column - left, minlength=height * (width + 1)
-    ).reshape(height, width + 1)
-    mask = np.cumsum(switches, axis=1)[:, :width] % 2 == 1
+    found = spans([rings], shape)
+    if found.row.size == 0:
+        return slice(0, 0), slice(0, 0), np.zeros((0, 0), bool)
+    top, left = int(found.row.min()), int(found.start.min())
+    height, width = int(found.row.max()) + 1 - top, int(found.stop.max()) - left
+    switches = np.zeros((height, width + 1), np.int32)
+    np.add.at(switches, (found.row - top, found.start - left), 1)
+    np.add.at(switches, (found.row - top, found.stop - left), -1)
+    mask = np.cumsum(switches, axis=1)[:, :width] > 0
     return slice(top, top + height), slice(left, left + width), mask
 
 

@@ -1,27 +1,46 @@
-"""Label images as planes with outlines, and outlines as planes of a label image."""
+"""Objects as files of other programs have them, and label images as planes with outlines."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from delineate.errors import LabelError
-from delineate.io.raster import Ring, fill
-from delineate.labels import Outline, outlines, smallest_dtype
-
-log = logging.getLogger("delineate")
+from delineate.io.raster import Ring
+from delineate.labels import Outline, outlines
 
 
-class Shape(NamedTuple):
-    """One object in one plane, as a file has it: its rings as (y, x), holes among them."""
+class Area(NamedTuple):
+    """One area in one plane.
 
-    label: int
-    z: int | None
-    rings: list[Ring]
+    Parameters
+    ----------
+    patches : the pixels of an area are those of any patch; within one, rings count even-odd.
+    name : what the file calls it.
+    label : id of its object; None where the file gives none, as for what a person has added.
+    z, t : plane and time from 0; None where the file does not tell.
+    position : place in a stack of planes, channels and times counted together, from 1; 0 where
+        the file does not tell, or tells z and t.
+    kind : class of its object, a number or a name.
+    """
+
+    patches: list[list[Ring]]
+    name: str
+    label: int | None = None
+    z: int | None = None
+    t: int | None = None
+    position: int = 0
+    kind: int | str | None = None
+
+
+class Drawing(NamedTuple):
+    """Areas of a file in its order, and what it holds besides, each in words."""
+
+    areas: list[Area]
+    left_out: list[str]
 
 
 def outlines_of_planes(labels: ArrayLike, name: str) -> Iterator[tuple[int | None, Outline]]:
@@ -43,32 +62,3 @@ def outlines_of_planes(labels: ArrayLike, name: str) -> Iterator[tuple[int | Non
     for z, plane in planes:
         for outline in outlines(plane):
             yield z, outline
-
-
-def draw(shapes: Iterable[Shape], shape: tuple[int, ...], name: str) -> NDArray[Any]:
-    """Label image ([Z,] Y, X) of the shapes; where two objects overlap the later one stays.
-
-    Raises
-    ------
-    LabelError : `shape` is not of two or three axes, or a shape lies in a plane that is not there.
-    """
-    if len(shape) not in (2, 3):
-        raise LabelError(f"{name}: labels have the axes YX or ZYX, not a shape of {shape}")
-    listed = list(shapes)
-    highest = max((each.label for each in listed), default=0)
-    labels = np.zeros(shape, smallest_dtype(highest))
-    overlapping = 0
-    for each in listed:
-        z = each.z or 0
-        if len(shape) == 3 and not 0 <= z < shape[0]:
-            raise LabelError(f"{name}: has an object in plane {z + 1} of {shape[0]}")
-        if len(shape) == 2 and z > 0:
-            raise LabelError(f"{name}: has an object in plane {z + 1}, a single plane is expected")
-        plane = labels[z] if len(shape) == 3 else labels
-        rows, columns, mask = fill(each.rings, (shape[-2], shape[-1]))
-        taken = plane[rows, columns][mask]
-        overlapping += int(np.count_nonzero((taken != 0) & (taken != each.label)))
-        plane[rows, columns][mask] = each.label
-    if overlapping:
-        log.info("%s: %d pixels in two objects go to the later one", name, overlapping)
-    return labels
