@@ -89,7 +89,7 @@ def dome_model(
         schema=1, recipe=Recipe.build(values), in_channels=channels, ndim=ndim, diameter=COMMON
     )
     weights = tuple({"bias": torch.full((1,), 0.1 * k)} for k in range(members))
-    return Model(description, weights, scale, "A stand-in.", None, True)
+    return Model(description, weights, scale, card="A stand-in.", allow_imports=True)
 
 
 def domes(

@@ -41,7 +41,7 @@ def untrained(members: int = 1, **settings: object) -> Model:
     )
     rng = np.random.default_rng(0)
     scale = ScaleModel(rng.normal(size=8).astype(np.float32), 3.0, 0.9)
-    return Model(description, tuple(weights), scale, "# A card µ\n")
+    return Model(description, tuple(weights), scale, card="# A card µ\n")
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ def test_decoding_parameters_change_the_result(image):
 @pytest.mark.parametrize(
     ("parameter", "message"),
     [
-        ({"thresold": 0.4}, "thresold: .*parameters are name, classes, threshold"),
+        ({"thresold": 0.4}, "thresold: .*parameters are temperature, name, classes, threshold"),
         ({"threshold": 2}, "threshold: .*less than or equal to 1"),
         ({"min_size": "big"}, "min_size: .*integer"),
         ({"classes": 3}, "classes: the maps .* are fixed by its training"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import threading
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ def test_learns_round_objects_and_leaves_a_whole_run(dataset, tmp_path, monkeypa
     assert {p.name for p in out.iterdir()} == {
         "checkpoints",
         "curves.png",
+        "left-out.csv",
         "metrics.csv",
         "model",
         "recipe.yaml",
@@ -317,7 +319,7 @@ def test_a_run_can_be_moved_while_it_rests(dataset, tmp_path, monkeypatch):
         with pytest.raises(ZeroDivisionError):
             train(quick(dataset), tmp_path / "old")
     (tmp_path / "old").rename(tmp_path / "new")
-    scores = iter([0.1, 0.2, 0.3])
+    scores = chain([0.1, 0.2, 0.3], repeat(0.5))  # then come those of the images left out
     model = train(quick(dataset), tmp_path / "new")
     assert model.description.provenance["steps"] == 2
     assert model.description.scores[0]["val_map"] == pytest.approx(0.9)

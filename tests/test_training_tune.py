@@ -41,7 +41,7 @@ def runner() -> Runner:
 
 
 def test_a_network_that_is_never_sure_gets_a_lower_threshold():
-    tuned = tune(runner(), samples(FEWEST))
+    tuned = tune([(runner(), samples(FEWEST))])
     assert tuned is not None
     assert isinstance(tuned.method, Flows)
     assert tuned.method.threshold == 0.3
@@ -49,7 +49,7 @@ def test_a_network_that_is_never_sure_gets_a_lower_threshold():
 
 
 def test_few_images_decide_nothing():
-    assert tune(runner(), samples(FEWEST - 1)) is None
+    assert tune([(runner(), samples(FEWEST - 1))]) is None
 
 
 def test_equal_candidates_leave_the_method_as_it_is():
@@ -58,7 +58,7 @@ def test_equal_candidates_leave_the_method_as_it_is():
             return torch.cat([5 * x[:, :2], 20 * (x[:, 2:3] - 0.5)], dim=1)
 
     sure = Runner([Sure()], METHOD, 2, RunOptions(device="cpu", precision="fp32"))
-    tuned = tune(sure, samples(3))
+    tuned = tune([(sure, samples(2)), (sure, samples(1))])
     assert tuned is not None
     assert tuned.method == METHOD
 

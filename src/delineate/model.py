@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from delineate.inference.prediction import Prediction
     from delineate.inference.runner import Progress
     from delineate.inference.scale import ScaleModel
+    from delineate.uncertainty import FeatureStatistics
 
 FILE = "model.yaml"
 SCHEMA = 1
@@ -40,6 +41,8 @@ class Description(BaseModel):
     in_channels, ndim : of the network.
     diameter : diameter in pixels of the objects at the scale of the network; None: none is set.
     scores : validation scores of each member.
+    reference : uncertainty and score of images that no member, or not the one that predicted them,
+        was trained on: what uncertainty means for this model.
     provenance : numbers and hashes of the training images, versions, command, licence.
     """
 
@@ -51,6 +54,7 @@ class Description(BaseModel):
     ndim: int = Field(ge=2, le=3)
     diameter: float | None = None
     scores: tuple[dict[str, float], ...] = ()
+    reference: dict[str, Any] | None = None
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -63,6 +67,7 @@ class Model:
     description : everything but numbers.
     members : weights of each member, by parameter name.
     scale : knows the size of objects; None where the network has no style or the scale is kept.
+    novelty : where the features of the training images lie, of each member; empty where unknown.
     card : text of `card.md`.
     source : folder that it was loaded from.
     allow_imports : whether its network may be imported from outside the package.
@@ -71,6 +76,7 @@ class Model:
     description: Description
     members: tuple[dict[str, Tensor], ...]
     scale: ScaleModel | None = None
+    novelty: tuple[FeatureStatistics, ...] = ()
     card: str = ""
     source: Path | None = None
     allow_imports: bool = False
@@ -143,12 +149,13 @@ class Model:
         from delineate.image import Image as ImageType
         from delineate.inference.predict import predict
         from delineate.io import read
+        from delineate.uncertainty import ensemble_novelty
 
         if isinstance(image, str | Path):
             image = read(image, axes=axes)
         elif not isinstance(image, ImageType):
             image = _from_array(np.asarray(image), axes)
-        return predict(
+        found = predict(
             image,
             self.runner(options, **decoding),
             normalise=self.recipe.normalise,
@@ -161,6 +168,10 @@ class Model:
             keep_spread=keep_spread,
             progress=progress,
         )
+        if len(self.novelty) != len(found.features) or not self.novelty:
+            return found
+        features = [own[None] for own in found.features]
+        return replace(found, novelty=float(ensemble_novelty(self.novelty, features)[0]))
 
     def runner(self, options: RunOptions | None = None, **decoding: Any) -> Any:
         """The networks on their device, with the method's decoding parameters changed.
@@ -215,19 +226,22 @@ class Model:
                 tensors = {k: v.detach().cpu().contiguous().clone() for k, v in weights.items()}
                 (temporary / f"member-{number}.safetensors").write_bytes(save(tensors))
             if self.scale is not None:
-                (temporary / "scale.safetensors").write_bytes(_scale_bytes(self.scale))
+                save_arrays(temporary / "scale.safetensors", self.scale.to_dict())
+            for number, statistics in enumerate(self.novelty):
+                save_arrays(temporary / f"novelty-{number}.safetensors", statistics.to_dict())
             (temporary / "card.md").write_text(self.card, encoding="utf-8")
         return Path(folder)
 
     def sha256(self) -> str:
-        """Hash of the description, all weights and the scale: the identity of the model."""
+        """Hash of the description, all weights, scale and novelty: the identity of the model."""
         digest = hashlib.sha256(self.description.model_dump_json(by_alias=True).encode())
         for weights in self.members:
             for name in sorted(weights):
                 digest.update(name.encode())
                 digest.update(weights[name].cpu().float().numpy().tobytes())
-        if self.scale is not None:
-            digest.update(_scale_bytes(self.scale))
+        for arrays in (self.scale, *self.novelty):
+            if arrays is not None:
+                digest.update(b"".join(a.tobytes() for a in arrays.to_dict().values()))
         return digest.hexdigest()
 
 
@@ -293,7 +307,11 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
     ModelError : there is no such model, or its files are damaged.
     """
     from safetensors import SafetensorError
+    from safetensors.numpy import load_file as load_arrays
     from safetensors.torch import load_file
+
+    from delineate.inference.scale import ScaleModel
+    from delineate.uncertainty import FeatureStatistics
 
     folder = Path(name)
     if not (folder / FILE).is_file():
@@ -315,7 +333,11 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
         files = sorted(folder.glob("member-*.safetensors"), key=_number)
         members = tuple(load_file(f) for f in files)
         scale_file = folder / "scale.safetensors"
-        scale = _load_scale(scale_file) if scale_file.exists() else None
+        scale = ScaleModel.from_dict(load_arrays(scale_file)) if scale_file.exists() else None
+        novelty = tuple(
+            FeatureStatistics.from_dict(load_arrays(f))
+            for f in sorted(folder.glob("novelty-*.safetensors"), key=_number)
+        )
         card = folder / "card.md"
         text = card.read_text(encoding="utf-8") if card.exists() else ""
     except (yaml.YAMLError, SafetensorError, OSError, ValueError, LookupError) as error:
@@ -328,29 +350,23 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
             f"{folder}: weights of members {', '.join(map(str, numbers))}, expected 0 to "
             f"{expected - 1}: the model is not complete"
         )
-    return Model(description, members, scale, text, folder, allow_imports)
-
-
-def _number(file: Path) -> int:
-    return int(file.stem.removeprefix("member-"))
-
-
-def _scale_bytes(scale: ScaleModel) -> bytes:
-    from safetensors.numpy import save
-
-    return save(
-        {
-            "weight": scale.weight,
-            "bias": np.float64(scale.bias).reshape(1),
-            "correlation": np.float64(scale.correlation).reshape(1),
-        }
+    return Model(
+        description,
+        members,
+        scale,
+        novelty,
+        card=text,
+        source=folder,
+        allow_imports=allow_imports,
     )
 
 
-def _load_scale(path: Path) -> ScaleModel:
-    from safetensors.numpy import load_file
+def _number(file: Path) -> int:
+    return int(file.stem.rpartition("-")[2])
 
-    from delineate.inference.scale import ScaleModel
 
-    values = load_file(path)
-    return ScaleModel(values["weight"], float(values["bias"][0]), float(values["correlation"][0]))
+def save_arrays(file: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write named arrays as safetensors, contiguous as the format asks."""
+    from safetensors.numpy import save
+
+    file.write_bytes(save({k: np.ascontiguousarray(v) for k, v in arrays.items()}))

@@ -26,6 +26,7 @@ from delineate.errors import RecipeError
 from delineate.methods.flows import Flows
 from delineate.methods.semantic import Semantic
 from delineate.networks import NetworkOptions
+from delineate.training.ensemble import EnsembleOptions
 from delineate.training.options import TrainOptions
 
 
@@ -105,6 +106,7 @@ class Recipe(BaseModel):
     network: NetworkOptions = NetworkOptions()
     method: AnyMethod = Flows()
     train: TrainOptions = TrainOptions()
+    ensemble: EnsembleOptions = EnsembleOptions()
 
     @model_validator(mode="after")
     def _keep_scale(self) -> Self:

@@ -35,6 +35,7 @@ def predict(
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
     threads: int | None = None,
     uncertainty: bool = False,
+    required: float | None = None,
     keep_maps: bool = False,
     rois: bool = False,
     geojson: bool = False,
@@ -92,6 +93,9 @@ def predict(
         Threads of the processor to use; by default all.
     uncertainty
         Also write maps of uncertainty: predictive, aleatoric and epistemic, each 0 to 0.25.
+    required
+        Score that is good enough, 0 to 1 (0.8: mean AP, or Dice, as the model was scored): images
+        whose uncertainty does not vouch for it are marked "verify".
     keep_maps
         Keep the network's maps, for `delineate decode`.
     rois
@@ -131,6 +135,7 @@ def predict(
             precision=precision,
         ),
         decoding={k: v for k, v in decoding.items() if v is not None},
+        required=required,
     )
     outputs = Outputs(
         maps=keep_maps,

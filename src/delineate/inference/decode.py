@@ -89,6 +89,7 @@ def decode_point(
         decoded.classes,
         spread if keep_spread else None,
         posterior if keep_maps else None,
+        posterior.features,
     )
 
 

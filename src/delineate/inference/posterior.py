@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from delineate.methods.base import Maps, Method
@@ -64,11 +65,14 @@ class Posterior:
     spread : float32 (2, axes), means over draws of Σ_k p_k² and of the entropy −Σ_k p_k ln p_k of
         the class probabilities p; None for a single draw, of which both follow from the maps.
     draws : their number.
+    features : of each member (F,) the mean of its deepest maps over the image; empty where its
+        network does not say which these are.
     """
 
     maps: Maps
     spread: NDArray[np.float32] | None
     draws: int
+    features: tuple[NDArray[np.float32], ...] = ()
 
     def slabs(self, method: Method, by_plane: bool) -> Iterator[tuple[slice, Spread]]:
         """Uncertainty piece by piece along the first spatial axis.
@@ -96,6 +100,46 @@ class Posterior:
             yield where, Spread(own.predictive, none, own.entropy, none)
 
 
+class Pooled:
+    """Sums of the deepest maps of each network, read in passing while tiles are run.
+
+    Used as a context; networks whose `feature_layer` is no module are left out.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        self.layers = [getattr(n, "feature_layer", None) for n in networks]
+        self.sums: list[NDArray[np.float64] | None] = [None] * len(networks)
+        self.counts = [0] * len(networks)
+        self._hooks: list[Any] = []
+
+    def __enter__(self) -> Self:
+        for number, layer in enumerate(self.layers):
+            if isinstance(layer, nn.Module):
+                self._hooks.append(layer.register_forward_hook(partial(self._read, number)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def _read(self, number: int, _: nn.Module, __: Any, output: Tensor) -> None:
+        axes = tuple(range(2, output.ndim))
+        pooled = output.detach().float().mean(dim=axes).sum(dim=0).double().cpu().numpy()
+        known = self.sums[number]
+        self.sums[number] = pooled if known is None else known + pooled
+        self.counts[number] += output.shape[0]
+
+    @property
+    def features(self) -> tuple[NDArray[np.float32], ...]:
+        """Mean over all tiles and turns, of each network; empty unless all have them."""
+        found = [
+            (s / n).astype(np.float32)
+            for s, n in zip(self.sums, self.counts, strict=True)
+            if s is not None
+        ]
+        return tuple(found) if len(found) == len(self.layers) else ()
+
+
 def moments(probabilities: Tensor) -> Tensor:
     """Σ_k p_k² and −Σ_k p_k ln p_k of class probabilities (B, K, …), as (B, 2, …)."""
     squares = (probabilities**2).sum(dim=1)
@@ -114,3 +158,10 @@ def whole_spread(posterior: Posterior, method: Method, by_plane: bool) -> Spread
         for name, values in whole.items():
             values[where] = getattr(part, name)
     return Spread(**whole)
+
+
+def mean_features(
+    parts: Sequence[tuple[NDArray[np.float32], ...]],
+) -> tuple[NDArray[np.float32], ...]:
+    """Features of each member, as means over planes or time points."""
+    return tuple(np.mean(own, axis=0, dtype=np.float32) for own in zip(*parts, strict=True))

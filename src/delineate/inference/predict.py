@@ -16,7 +16,7 @@ from delineate.errors import AxesError, ImageError
 from delineate.image import Image
 from delineate.inference.decode import decode_point
 from delineate.inference.diameter import diameter_in_pixels
-from delineate.inference.posterior import Posterior
+from delineate.inference.posterior import Posterior, mean_features
 from delineate.inference.prediction import Prediction, over_time
 from delineate.inference.runner import Progress, Runner
 from delineate.inference.scale import ScaleModel, estimate_diameter
@@ -156,7 +156,8 @@ def whole_posterior(
     # Means of probabilities and of their moments are interpolated alike, so that the spread of a
     # mixture of draws stays one.
     spread = None if found.spread is None else resize_linear(found.spread, shape, antialias=False)
-    return Posterior(resize_linear(found.maps, shape, antialias=False), spread, found.draws)
+    maps = resize_linear(found.maps, shape, antialias=False)
+    return Posterior(maps, spread, found.draws, found.features)
 
 
 def stacked(planes: Sequence[Posterior]) -> Posterior:
@@ -166,4 +167,5 @@ def stacked(planes: Sequence[Posterior]) -> Posterior:
         np.stack([p.maps for p in planes], axis=1),
         np.stack(spreads, axis=1) if spreads else None,
         planes[0].draws,
+        mean_features([p.features for p in planes]),
     )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.image import Image
-from delineate.inference.posterior import Posterior
+from delineate.inference.posterior import Posterior, mean_features
 
 if TYPE_CHECKING:
     from delineate.labels import Table
@@ -35,6 +35,9 @@ class Prediction:
     classes : uint8 image of classes (`axes`) where the method gives one.
     spread : all maps of uncertainty (`axes`), where they were asked for.
     posterior : mean maps and their spread at the image's resolution, where they were asked for.
+    features : of each member, see `Posterior`.
+    novelty : how far the features are from those of the training images, 1 being usual for unseen
+        images like these; NaN where the model does not know.
     """
 
     labels: NDArray[np.uint32]
@@ -47,6 +50,8 @@ class Prediction:
     classes: NDArray[np.uint8] | None = None
     spread: Spread | None = None
     posterior: Posterior | None = None
+    features: tuple[NDArray[np.float32], ...] = ()
+    novelty: float = np.nan
 
     @property
     def foreground(self) -> NDArray[np.bool_]:
@@ -140,6 +145,7 @@ def over_time(points: Sequence[Prediction], image: Image) -> Prediction:
         np.stack(classes) if classes else None,
         spread,
         posterior,
+        mean_features([p.features for p in points]),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, product
@@ -18,7 +19,7 @@ from delineate.data.augment import MARGIN
 from delineate.data.normalise import Intensity
 from delineate.errors import ModelError
 from delineate.image import LazyArray
-from delineate.inference.posterior import Posterior, Turn, moments, turns
+from delineate.inference.posterior import Pooled, Posterior, Turn, moments, turns
 from delineate.inference.tiles import Grid, Tile
 
 if TYPE_CHECKING:
@@ -138,6 +139,12 @@ class Runner:
             raise ModelError(str(error)) from error
         self.draws = len(self.networks) * len(self.turns)
 
+    def with_method(self, method: Method) -> Runner:
+        """The same networks, whose output another method gives a meaning."""
+        other = copy.copy(self)
+        other.method = method
+        return other
+
     def grid(self, shape: Sequence[int]) -> Grid:
         """The tiles in which an image of this spatial shape is run."""
         tile = self.options.tile or (512 if self.ndim == 2 else 96)
@@ -192,10 +199,12 @@ class Runner:
         ModelError : the network's output has another shape than the method's maps, or NaN in it.
         """
         channels = self.method.out_channels(self.ndim)
-        if self.draws == 1:
-            return Posterior(self._over_tiles(data, intensity, progress, channels), None, 1)
-        sums = self._over_tiles(data, intensity, progress, channels + 2)
-        return Posterior(sums[:channels], sums[channels:], self.draws)
+        with Pooled(self.networks) as pooled:
+            if self.draws == 1:
+                maps = self._over_tiles(data, intensity, progress, channels)
+                return Posterior(maps, None, 1, pooled.features)
+            sums = self._over_tiles(data, intensity, progress, channels + 2)
+        return Posterior(sums[:channels], sums[channels:], self.draws, pooled.features)
 
     def _over_tiles(
         self,

@@ -7,7 +7,7 @@ image only, so that large images cost no more than small ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,24 @@ class ScaleModel:
     def diameter(self, style: NDArray[np.float32]) -> float:
         """Diameter in pixels of a style vector."""
         return float(np.exp(np.clip(self.weight @ style + self.bias, np.log(2), np.log(2000))))
+
+    def to_dict(self) -> dict[str, NDArray[Any]]:
+        """Arrays by name, as safetensors stores them."""
+        return {
+            "weight": self.weight,
+            "bias": np.array([self.bias]),
+            "correlation": np.array([self.correlation]),
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, NDArray[Any]]) -> ScaleModel:
+        """What `to_dict` made.
+
+        Raises
+        ------
+        KeyError : an array is missing.
+        """
+        return cls(saved["weight"], float(saved["bias"][0]), float(saved["correlation"][0]))
 
 
 def ridge(

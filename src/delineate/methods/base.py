@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +49,10 @@ class Method(BaseModel, ABC):
     truth: ClassVar[Literal["objects", "classes"]] = "objects"
     """What label files hold, and `encode` is given: ids of objects, or the class of each pixel."""
 
+    temperature: float = Field(
+        1.0, gt=0, description="divides logits, so that probabilities are as sure as they are right"
+    )
+
     @abstractmethod
     def out_channels(self, ndim: int) -> int:
         """Channels that the network must put out for `ndim` spatial axes."""
@@ -76,6 +80,10 @@ class Method(BaseModel, ABC):
     @abstractmethod
     def distribution(self, maps: Tensor) -> Tensor:
         """Class probabilities (B, K, …) in maps (B, C, …): their spread tells the uncertainty."""
+
+    @abstractmethod
+    def true_classes(self, targets: Maps) -> NDArray[np.int64]:
+        """Class of each pixel in encoded targets, as `distribution` counts them; −1: not known."""
 
     @abstractmethod
     def decode(self, maps: Maps) -> Decoded:

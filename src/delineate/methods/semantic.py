@@ -194,11 +194,17 @@ class Semantic(Method):
 
     def activate(self, output: Tensor) -> Tensor:
         """Probabilities of the classes."""
-        return output.float().softmax(dim=1)
+        return (output.float() / self.temperature).softmax(dim=1)
 
     def distribution(self, maps: Tensor) -> Tensor:
         """The maps themselves."""
         return maps
+
+    def true_classes(self, targets: Maps) -> NDArray[np.int64]:
+        """The class of each pixel, the likeliest of soft labels."""
+        if len(targets) == 1:
+            return np.rint(targets[0]).astype(np.int64)
+        return np.where(targets[0] < 0, -1, targets.argmax(axis=0))
 
     def decode(self, maps: Maps) -> Decoded:
         """The likeliest class of each pixel, and the connected parts of each class.

@@ -173,7 +173,7 @@ class ResidualUNet(nn.Module):
         if not features or any(not isinstance(f, int) or f < 1 for f in features):
             raise ValueError(f"features {features!r}: expected positive integers, one a scale")
         self.ndim = ndim
-        self.features = tuple(features)
+        self.widths = tuple(features)
         self.use_style = style
         sizes = [in_channels, *features]
         self.down = nn.ModuleList(DownBlock(ndim, a, b) for a, b in pairwise(sizes))
@@ -188,7 +188,21 @@ class ResidualUNet(nn.Module):
     @property
     def divisor(self) -> int:
         """Sizes of inputs are padded to multiples of this."""
-        return int(2 ** (len(self.features) - 1))
+        return int(2 ** (len(self.widths) - 1))
+
+    @property
+    def feature_layer(self) -> nn.Module:
+        """The layer that puts out the deepest map."""
+        return self.down[-1]
+
+    def encoder_parts(self) -> list[nn.Module]:
+        """The way down, which a frozen stage keeps still."""
+        return [self.down]
+
+    def features(self, x: Tensor) -> Tensor:
+        """Global average of the deepest map, (B, features[-1]), without the way up."""
+        deepest = self.encode(self._pad(x))[-1]
+        return deepest.float().mean(dim=tuple(range(2, x.ndim)))
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Maps of each scale, from fine to coarse, of an input whose sizes `divisor` divides."""

@@ -23,6 +23,7 @@ from delineate.runs.vectors import VECTORS, write_vectors
 
 if TYPE_CHECKING:
     from delineate.inference.prediction import Prediction
+    from delineate.runs.quality import Judge
 
 SCHEMA = 1
 
@@ -152,11 +153,14 @@ class RunFolder:
         same = record["input"]["sha256"] == file_sha256(image.path)
         return record if same else None
 
-    def is_finished(self, records: Sequence[dict[str, Any]]) -> bool:
-        """Whether tables and report of exactly these records are there."""
+    def is_finished(self, records: Sequence[dict[str, Any]], judge: Judge | None) -> bool:
+        """Whether tables and report of exactly these records, so judged, are there."""
         run = read_json(self.folder / "run.json")
         there = all((self.folder / table).exists() for table in TABLES)
-        return there and run is not None and run.get("inputs") == [r["input"] for r in records]
+        if not there or run is None or run.get("inputs") != [r["input"] for r in records]:
+            return False
+        required = (run.get("quality") or {}).get("required")
+        return bool(required == (judge.required if judge else None))
 
     def write(self, image: ImageFile, prediction: Prediction, seconds: float) -> dict[str, Any]:
         """Write all results of an image; its record comes last, when all is in place.
@@ -207,12 +211,20 @@ class RunFolder:
         return record
 
     def finish(
-        self, records: Sequence[dict[str, Any]], seconds: float, facts: dict[str, Any]
+        self,
+        records: Sequence[dict[str, Any]],
+        seconds: float,
+        facts: dict[str, Any],
+        judge: Judge | None = None,
     ) -> None:
         """Write run.json, images.csv, objects.csv and the report from the records of all images."""
         from delineate import __version__
         from delineate.review.report import write_report
 
+        rows = most_uncertain_first([r["row"] for r in records])
+        if judge is not None:
+            facts = {**facts, "quality": judge.facts(rows)}
+            rows = [_plain(row) for row in judge.rows(rows)]
         self._write_json(
             self.folder / "run.json",
             {
@@ -226,7 +238,6 @@ class RunFolder:
                 "inputs": [r["input"] for r in records],
             },
         )
-        rows = most_uncertain_first([r["row"] for r in records])
         fullest_first = sorted(rows, key=len, reverse=True)
         columns = list(dict.fromkeys(k for row in fullest_first for k in row))
         with (

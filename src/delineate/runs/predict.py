@@ -7,15 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from delineate.errors import DelineateError, ReadError
+from delineate.errors import DelineateError, ModelError, ReadError
 from delineate.inference.diameter import parse_diameter
 from delineate.inference.runner import Progress, RunOptions
 from delineate.io import ImageFile, find_images
 from delineate.model import Model
 from delineate.runs.layout import is_result
 from delineate.runs.outputs import Outputs, RunFolder
+
+if TYPE_CHECKING:
+    from delineate.runs.quality import Judge
 
 log = logging.getLogger("delineate")
 
@@ -35,13 +38,14 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How images are predicted; see `Model.predict`."""
+    """How images are predicted, see `Model.predict`, and the score that is good enough."""
 
     diameter: float | str | None = None
     axes: str | None = None
     channels: tuple[int, ...] | None = None
     run: RunOptions = field(default_factory=RunOptions)
     decoding: dict[str, Any] = field(default_factory=dict)
+    required: float | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,28 @@ def predict_folder(
         "recipe": model.recipe.model_dump(mode="json"),
         "seed": model.recipe.seed,
     }
-    return run_all(run, files, predict, facts, listener)
+    return run_all(run, files, predict, facts, listener, judge_by(model, settings.required))
+
+
+def judge_by(model: Model, required: float | None) -> Judge | None:
+    """How the images of a run are judged; None where the model has no reference.
+
+    Raises
+    ------
+    ModelError : a quality is required, but the model cannot tell what its uncertainty means.
+    """
+    from delineate.runs.quality import Judge
+    from delineate.uncertainty import Reference
+
+    if model.description.reference is None:
+        if required is not None:
+            raise ModelError(
+                f"model {model.name} has no reference images, so that no uncertainty is known to "
+                "mean a bad result: leave --required out, or train it with validation images"
+            )
+        return None
+    reference = Reference.from_dict(model.description.reference)
+    return Judge(reference, required, model.recipe.seed)
 
 
 def run_all(
@@ -129,6 +154,7 @@ def run_all(
     predict: Callable[[ImageFile, Progress | None], Any],
     facts: dict[str, Any],
     listener: Listener | None = None,
+    judge: Judge | None = None,
 ) -> Summary:
     """Work through all images, keep going past bad ones, and finish the run folder."""
     began, earlier = time.perf_counter(), 0.0
@@ -155,8 +181,8 @@ def run_all(
         records.append(record)
         if listener:
             listener.finished(image.name, outcome)
-    if before < len(records) or not run.is_finished(records):
-        run.finish(records, time.perf_counter() - began + earlier, facts)
+    if before < len(records) or not run.is_finished(records, judge):
+        run.finish(records, time.perf_counter() - began + earlier, facts, judge)
     good = [r["row"] for r in records if r["input"]["status"] == "done"]
     objects = sum(r["objects"] for r in good)
     return Summary(len(good), len(records) - len(good), objects, before)

@@ -28,6 +28,7 @@ def image_row(name: str, prediction: Prediction, objects: Table, seconds: float)
         values = objects.get(key, np.array([]))
         row[f"mean_{key}"] = float(np.mean(values)) if len(values) else np.nan
     row |= scores._asdict()
+    row["novelty"] = prediction.novelty
     row["seconds"] = round(seconds, 3)
     row["error"] = ""
     return row

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
 import shutil
-import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from delineate.data.layouts import Pair, find_pairs
 from delineate.data.samples import Preparation, Sample, prepare
-from delineate.data.splits import Split, split_pairs
 from delineate.errors import DataError, RecipeError
 from delineate.recipe import Recipe
+from delineate.runs.assess import assess
+from delineate.runs.members import Member, member_folder, member_splits, train_member
+from delineate.runs.record import claim, describe
 
 if TYPE_CHECKING:
     from delineate.inference.runner import Runner
     from delineate.inference.scale import ScaleModel
-    from delineate.model import Model
+    from delineate.methods.base import Method
+    from delineate.model import Description, Model
     from delineate.training.callbacks import Progress
+    from delineate.training.tune import Case
 
 
 class Reporter(Protocol):
@@ -80,13 +79,9 @@ def train(
     ------
     DataError, RecipeError, ModelError : as their texts say.
     """
-    import torch
-
-    from delineate import networks
     from delineate.inference.runner import Runner, RunOptions
-    from delineate.model import FILE, Model, load, load_strictly
-    from delineate.training.fit import check_options, fit
-    from delineate.training.tune import tune
+    from delineate.model import FILE, Model, load
+    from delineate.training.fit import check_options
 
     reporter = reporter or Silent()
     out = Path(out)
@@ -95,15 +90,23 @@ def train(
     check_options(recipe.train)
     reporter.stage("looking for images")
     pairs = find_pairs(
-        recipe.data.images, recipe.data.labels, recipe.data.classes, recipe.data.table
+        recipe.data.images,
+        recipe.data.labels,
+        recipe.data.classes,
+        recipe.data.table,
+        recipe.data.soft,
     )
-    split = split_pairs(pairs, recipe.data.validation, recipe.seed)
-    _same_run(out, recipe, start, split)
+    splits = member_splits(recipe, pairs)
+    claim(out, recipe, start, splits)
     if (out / "model" / FILE).is_file():
-        reporter.stage(f"{out} is trained already; to train anew, choose another folder")
-        _clear(out / "cache")
-        return load(out / "model", allow_imports=allow_imports)
-    ndim, channels = _geometry(recipe, split.train)
+        model = load(out / "model", allow_imports=allow_imports)
+        if len(model.members) >= len(splits):
+            reporter.stage(f"{out} is trained already; to train anew, choose another folder")
+            _clear(out / "cache")
+            return model
+    used = {pair.name: pair for split in splits for part in split for pair in part}
+    trained = {pair.name: pair for split in splits for pair in split.train}
+    ndim, channels = _geometry(recipe, trained.values())
     preparation = Preparation(
         recipe.method,
         recipe.normalise,
@@ -113,57 +116,80 @@ def train(
         ndim,
         recipe.data.axes,
     )
-    reporter.stage(f"preparing {len(split.train)} training and {len(split.val)} validation images")
-    samples = [
-        prepare(part, preparation, out / "cache", reporter.preparing)
-        for part in (split.train, split.val)
-    ]
-    if not any(len(s.centres) for s in samples[0]):
+    reporter.stage(_preparing(splits, len(used)))
+    prepared = prepare(list(used.values()), preparation, out / "cache", reporter.preparing)
+    samples = dict(zip(used, prepared, strict=True))
+    if not any(len(samples[name].centres) for name in trained):
         raise DataError(f"{recipe.data.images}: no object is labelled in any training image")
-    torch.manual_seed(recipe.seed)
-    network = networks.build(
-        recipe.network,
-        channels,
-        recipe.method.out_channels(ndim),
-        ndim,
-        allow_imports=allow_imports,
-    )
-    if start is not None:
-        load_strictly(network, start.members[0], f"model {start.name}")
-    reporter.stage(f"training {recipe.train.total} steps")
-    fitted = fit(
-        network,
-        recipe.method,
-        samples[0],
-        samples[1],
-        recipe.train,
-        recipe.augment,
-        ndim=ndim,
-        seed=recipe.seed,
-        folder=out,
-        tell=reporter.step,
-        after_validation=_draw_curves,
-    )
-    load_strictly(network, fitted.state, "the best checkpoint")
+    members: list[Member] = []
+    for number, split in enumerate(splits):
+        which = f"member {number + 1} of {len(splits)}: " if len(splits) > 1 else ""
+        reporter.stage(f"{which}training {recipe.train.total} steps")
+        member = train_member(
+            recipe,
+            number,
+            member_folder(out, recipe, number),
+            ([samples[p.name] for p in split.train], [samples[p.name] for p in split.val]),
+            channels=channels,
+            ndim=ndim,
+            start=start,
+            allow_imports=allow_imports,
+            tell=reporter.step,
+            after_validation=_draw_curves,
+        )
+        members.append(member)
+    description = describe(recipe, channels, ndim, prepared, splits, members)
+    model = Model(description, tuple(m.state for m in members), allow_imports=allow_imports)
     options = RunOptions(device=recipe.train.device, precision=recipe.train.precision)
-    runner = Runner([network], recipe.method, ndim, options)
-    scores = dict(fitted.scores)
-    reporter.stage("tuning thresholds")
-    tuned = tune(runner, samples[1])
-    if tuned is not None:
-        recipe = recipe.model_copy(update={"method": tuned.method})
-        scores[f"tuned_{tuned.method.monitor}"] = tuned.score
-    reporter.stage("learning the scale")
-    scale = _scale(recipe, runner, samples[0])
-    model = Model(
-        _description(recipe, channels, ndim, samples, split, scores, fitted.steps),
-        (fitted.state,),
-        scale,
-        allow_imports=allow_imports,
+    runners = [Runner([network], recipe.method, ndim, options) for network in model.networks()]
+    cases: list[Case] = [
+        (runner, [samples[p.name] for p in split.val])
+        for runner, split in zip(runners, splits, strict=True)
+    ]
+    model = replace(
+        model,
+        description=_settled(description, cases, reporter),
+        scale=_scale(recipe, runners[0], [samples[p.name] for p in splits[0].train], reporter),
+        _built=[],
     )
+    reporter.stage("predicting the images left out")
+    seen: list[Case] = [
+        (runner, [samples[p.name] for p in split.train])
+        for runner, split in zip(runners, splits, strict=True)
+    ]
+    model = assess(model, splits, seen, out, options)
     model.save(out / "model")
     _clear(out / "cache")
     return model
+
+
+def _preparing(splits: list[Any], used: int) -> str:
+    if len(splits) > 1:
+        return f"preparing {used} images for {len(splits)} members"
+    train, val = (len(part) for part in splits[0])
+    return f"preparing {train} training and {val} validation images"
+
+
+def _settled(description: Description, cases: list[Case], reporter: Reporter) -> Description:
+    """With the temperature and the thresholds that serve the images left out best."""
+    from delineate.training.calibrate import calibrate
+    from delineate.training.tune import tune
+
+    recipe, scores = description.recipe, description.scores
+    method: Method = recipe.method
+    reporter.stage("calibrating probabilities")
+    temperature = calibrate(cases, recipe.seed)
+    if temperature is not None:
+        method = method.model_copy(update={"temperature": round(temperature.value, 4)})
+        cases = [(runner.with_method(method), own) for runner, own in cases]
+    reporter.stage("tuning thresholds")
+    tuned = tune(cases)
+    if tuned is not None:
+        method = tuned.method
+        scores = tuple({**s, f"tuned_{method.monitor}": tuned.score} for s in scores)
+    return description.model_copy(
+        update={"recipe": recipe.model_copy(update={"method": method}), "scores": scores}
+    )
 
 
 def _clear(cache: Path) -> None:
@@ -204,96 +230,13 @@ def _geometry(recipe: Recipe, pairs: Iterable[Pair]) -> tuple[int, int]:
     return ndim, channels
 
 
-def _same_run(out: Path, recipe: Recipe, start: Model | None, split: Split) -> None:
-    """Record what this folder trains; refuse to go on with another training's checkpoints.
-
-    Raises
-    ------
-    RecipeError : the folder holds a training by another recipe, of other images, or unknown.
-    """
-    from delineate.io import atomic_path
-
-    paths = {
-        key: path.resolve()
-        for key in ("images", "labels", "classes", "table")
-        if (path := getattr(recipe.data, key)) is not None
-    }
-    full = recipe.model_copy(update={"data": recipe.data.model_copy(update=paths)})
-    text = full.dump() + f"# trains on {_fingerprint(split)}\n"
-    text += f"# starts from {start.sha256()}\n" if start else ""
-    record = out / "recipe.yaml"
-    trained = any((out / "checkpoints").glob("*.ckpt")) or (out / "model").exists()
-    if trained and (not record.exists() or record.read_text(encoding="utf-8") != text):
-        raise RecipeError(
-            f"{out} holds a training by another recipe or of other images"
-            + (f" (see {record})" if record.exists() else "")
-            + ": choose another folder, or remove it"
-        )
-    with atomic_path(record) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def _fingerprint(split: Split) -> str:
-    """Hash of the names, sizes, weights and roles of the images, which are not read for it."""
-    total = hashlib.sha256()
-    for role, pairs in zip(("train", "val"), split, strict=True):
-        for pair in pairs:
-            files = [f for f in (pair.image, pair.labels, pair.classes) if f is not None]
-            sizes = [(f.name, f.stat().st_size if f.is_file() else 0) for f in files]
-            total.update(repr((role, pair.name, pair.weight, sizes)).encode())
-    return total.hexdigest()[:16]
-
-
-def _scale(recipe: Recipe, runner: Runner, samples: list[Sample]) -> ScaleModel | None:
+def _scale(
+    recipe: Recipe, runner: Runner, samples: list[Sample], reporter: Reporter
+) -> ScaleModel | None:
     from delineate.inference.scale import fit_scale
 
     if recipe.data.diameter is None:
         return None
+    reporter.stage("learning the scale")
     used = samples[:: max(1, len(samples) // 120)]
     return fit_scale(runner, [s.image for s in used], [s.diameter * s.scale for s in used])
-
-
-def _description(
-    recipe: Recipe,
-    channels: int,
-    ndim: int,
-    samples: list[list[Sample]],
-    split: Split,
-    scores: dict[str, float],
-    steps: int,
-) -> Any:
-    from delineate import __version__
-    from delineate.model import Description
-
-    def digest(pairs: Iterable[Pair]) -> str:
-        total = hashlib.sha256()
-        for pair in pairs:
-            for file in (pair.image, pair.labels):
-                if file is not None and file.is_file():
-                    total.update(hashlib.sha256(file.read_bytes()).digest())
-        return total.hexdigest()
-
-    portable = recipe.data.model_copy(
-        update={"images": None, "labels": None, "classes": None, "table": None}
-    )
-    diameters = [s.diameter for s in samples[0] if np.isfinite(s.diameter)]
-    return Description(
-        schema=1,
-        recipe=recipe.model_copy(update={"data": portable}),
-        in_channels=channels,
-        ndim=ndim,
-        diameter=recipe.data.diameter,
-        scores=(scores,),
-        provenance={
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "delineate": __version__,
-            "python": platform.python_version(),
-            "platform": sys.platform,
-            "steps": steps,
-            "training_images": len(split.train),
-            "training_objects": sum(len(s.centres) for s in samples[0]),
-            "validation_images": len(split.val),
-            "median_diameter": round(float(np.median(diameters)), 2),
-            "training_sha256": digest(split.train),
-        },
-    )

@@ -22,7 +22,17 @@ class Tuned(NamedTuple):
     score: float
 
 
-def tune(runner: Runner, samples: Sequence[Sample], most: int = 48) -> Tuned | None:
+Case = tuple[Runner, Sequence[Sample]]
+"""A member of a model, and the images that it has not seen."""
+
+
+def chosen_samples(cases: Sequence[Case], most: int) -> list[tuple[Runner, Sample]]:
+    """At most `most` images with objects, evenly over all members, each with its member."""
+    every = [(runner, s) for runner, samples in cases for s in samples if len(s.centres)]
+    return every[:: max(1, len(every) // most)][:most]
+
+
+def tune(cases: Sequence[Case], most: int = 48) -> Tuned | None:
     """Decode the maps of validation images by every candidate of the method; the best wins.
 
     The network runs once an image. Candidates are few, so that the choice does not follow the
@@ -30,17 +40,16 @@ def tune(runner: Runner, samples: Sequence[Sample], most: int = 48) -> Tuned | N
 
     Parameters
     ----------
-    runner : the trained network with its method.
-    samples : validation images, at the common scale; None is returned for fewer than `FEWEST`.
+    cases : the trained members, each with its validation images at the common scale; None is
+        returned for fewer than `FEWEST` images.
     most : images looked at, at most.
     """
-    step = max(1, len(samples) // most)
-    chosen = [s for s in samples[::step] if len(s.centres)][:most]
+    chosen = chosen_samples(cases, most)
     if len(chosen) < FEWEST:
         return None
-    candidates = runner.method.candidates()
+    candidates = chosen[0][0].method.candidates()
     scores = np.zeros((len(candidates), len(chosen)))
-    for j, sample in enumerate(chosen):
+    for j, (runner, sample) in enumerate(chosen):
         maps = runner.maps(sample.image)
         labels = np.array(sample.labels)
         for i, method in enumerate(candidates):

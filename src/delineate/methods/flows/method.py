@@ -106,9 +106,10 @@ class Flows(Method):
 
         ndim = output.ndim - 2
         output = output.float()
-        parts = [output[:, :ndim] / FLOW_GAIN, output[:, ndim : ndim + 1].sigmoid()]
+        inside = output[:, ndim : ndim + 1] / self.temperature
+        parts = [output[:, :ndim] / FLOW_GAIN, inside.sigmoid()]
         if self.classes:
-            parts.append(output[:, ndim + 1 :].softmax(dim=1))
+            parts.append((output[:, ndim + 1 :] / self.temperature).softmax(dim=1))
         return torch.cat(parts, dim=1)
 
     def distribution(self, maps: Tensor) -> Tensor:
@@ -120,6 +121,10 @@ class Flows(Method):
             return maps[:, ndim + 1 :]
         inside = maps[:, ndim : ndim + 1]
         return torch.cat([1 - inside, inside], dim=1)
+
+    def true_classes(self, targets: Maps) -> NDArray[np.int64]:
+        """Inside or not; with classes, the class."""
+        return np.rint(targets[-1]).astype(np.int64)
 
     def decode(self, maps: Maps) -> Decoded:
         """Follow the flow of the pixels inside; those that end together are one object.

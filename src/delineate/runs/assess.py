@@ -1,0 +1,107 @@
+"""A model on the images that its members left out: scores, and the uncertainty that went with them.
+
+Each image is predicted from its file, as a new one would be, by the member that did not train on
+it. That member's uncertainty is the expected variance of a single draw, which is what the
+aleatoric part of an ensemble's prediction is too: the two can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.data.splits import Split
+from delineate.data.truth import read_truth
+from delineate.io import write_table
+from delineate.model import Model
+
+if TYPE_CHECKING:
+    from delineate.inference.runner import RunOptions
+    from delineate.training.tune import Case
+    from delineate.uncertainty import FeatureStatistics
+
+TABLE = "left-out.csv"
+MOST = 200
+"""Images predicted, and looked at for their features, at most; they are taken evenly from all."""
+FEWEST = 3
+"""Images of fewer features say nothing of where others lie."""
+
+
+def assess(
+    model: Model, splits: Sequence[Split], cases: Sequence[Case], out: Path, options: RunOptions
+) -> Model:
+    """Predict the images left out, write ``left-out.csv``, and store in the model what they tell.
+
+    Parameters
+    ----------
+    model : all members, decoding and scale settled.
+    splits : of each member. An image that several members left out is taken from the first.
+    cases : each member with the images that it was trained on.
+    out : folder of the training.
+    """
+    from delineate.uncertainty import Reference
+
+    left_out: dict[str, tuple[int, Any]] = {}
+    for number, split in enumerate(splits):
+        for pair in split.val:
+            left_out.setdefault(pair.name, (number, pair))
+    names = list(left_out)[:: max(1, -(-len(left_out) // MOST))]
+    if not names:
+        return model
+    recipe, rows = model.recipe, []
+    features: list[list[NDArray[np.float32]]] = [[] for _ in splits]
+    method = recipe.method
+    for number in range(len(splits)):
+        own = [left_out[name][1] for name in names if left_out[name][0] == number]
+        alone = replace(model, members=(model.members[number],), _built=[], _runners={})
+        for pair in own:
+            found = alone.predict(
+                pair.image, axes=recipe.data.axes, options=options, keep_maps=True
+            )
+            assert found.posterior is not None
+            truth = read_truth(pair, method, found.labels.shape, recipe.data.axes)
+            scores = method.score(found.posterior.maps, truth.labels)
+            features[number] += found.features
+            rows.append(
+                {
+                    "image": pair.name,
+                    "member": number,
+                    **scores,
+                    "objects": len(found.objects["label"]),
+                    "uncertainty": found.scores.uncertainty,
+                    "image_uncertainty": found.scores.image_uncertainty,
+                }
+            )
+    table = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    write_table(out / TABLE, table)
+    reference = Reference(
+        tuple(table["image"].tolist()),
+        tuple(table["uncertainty"].tolist()),
+        tuple(table[method.monitor].tolist()),
+        method.monitor,
+        "aleatoric",
+        "out-of-fold" if recipe.ensemble.folds else "held-out",
+    )
+    described = model.description.model_copy(update={"reference": reference.to_dict()})
+    return replace(model, description=described, novelty=_novelty(cases, features))
+
+
+def _novelty(
+    cases: Sequence[Case], held_out: Sequence[Sequence[NDArray[np.float32]]]
+) -> tuple[FeatureStatistics, ...]:
+    """Where the features of the images that each member trained on lie; none if not all have."""
+    from delineate.uncertainty import fit_features
+
+    found = []
+    for (runner, samples), own in zip(cases, held_out, strict=True):
+        step = max(1, -(-len(samples) // MOST))
+        known = [f for s in samples[::step] for f in runner.posterior(s.image).features]
+        if len(known) < FEWEST:
+            return ()
+        found.append(fit_features(np.stack(known), np.stack(own) if own else None))
+    return tuple(found)

@@ -1,0 +1,126 @@
+"""The members of a model, trained one after the other; a finished one is not trained again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from delineate.data.folds import fold_pairs
+from delineate.data.layouts import Pair
+from delineate.data.samples import Sample
+from delineate.data.splits import Split, split_pairs
+from delineate.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from delineate.model import Model
+    from delineate.training.callbacks import Progress
+
+WEIGHTS = "weights.safetensors"
+SCORES = "scores.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """What the training of one member leaves.
+
+    Parameters
+    ----------
+    state : its weights.
+    scores : of the validation at which it was best.
+    steps : optimiser steps taken until then.
+    """
+
+    state: dict[str, Tensor]
+    scores: dict[str, float]
+    steps: int
+
+
+def member_splits(recipe: Recipe, pairs: Sequence[Pair]) -> list[Split]:
+    """The images that train and validate each member.
+
+    Raises
+    ------
+    DataError : the images cannot be split so.
+    """
+    folds = recipe.ensemble.folds
+    if folds is None:
+        return [split_pairs(pairs, recipe.data.validation, recipe.seed)]
+    return [fold_pairs(pairs, folds, m, recipe.seed) for m in range(recipe.ensemble.size)]
+
+
+def member_folder(out: Path, recipe: Recipe, number: int) -> Path:
+    """Where a member trains: the run itself where there is one only."""
+    return out if recipe.ensemble.folds is None else out / f"member-{number}"
+
+
+def train_member(
+    recipe: Recipe,
+    number: int,
+    folder: Path,
+    samples: tuple[list[Sample], list[Sample]],
+    *,
+    channels: int,
+    ndim: int,
+    start: Model | None,
+    allow_imports: bool,
+    tell: Callable[[Progress], None],
+    after_validation: Callable[[Path], None],
+) -> Member:
+    """Train a member, or go on with it, or read it back where it is finished.
+
+    Each member has weights of its own to begin with, and other patches: its seed is the recipe's
+    plus its number.
+
+    Raises
+    ------
+    RecipeError, ModelError : as their texts say.
+    """
+    import torch
+    from safetensors.torch import load_file, save
+
+    from delineate import networks
+    from delineate.io import atomic_path
+    from delineate.model import load_strictly
+    from delineate.training.fit import fit
+
+    if (folder / SCORES).is_file():
+        known = json.loads((folder / SCORES).read_text(encoding="utf-8"))
+        return Member(load_file(folder / WEIGHTS), known["scores"], known["steps"])
+    seed = recipe.seed + number
+    torch.manual_seed(seed)
+    network = networks.build(
+        recipe.network,
+        channels,
+        recipe.method.out_channels(ndim),
+        ndim,
+        allow_imports=allow_imports,
+    )
+    if start is not None:
+        first = start.members[number % len(start.members)]
+        load_strictly(network, first, f"model {start.name}")
+    fitted = fit(
+        network,
+        recipe.method,
+        *samples,
+        recipe.train,
+        recipe.augment,
+        ndim=ndim,
+        seed=seed,
+        folder=folder,
+        tell=tell,
+        after_validation=after_validation,
+    )
+    load_strictly(network, fitted.state, "the best checkpoint")
+    if recipe.ensemble.folds is None:
+        return Member(fitted.state, dict(fitted.scores), fitted.steps)
+    with atomic_path(folder / WEIGHTS) as temporary:
+        temporary.write_bytes(save({k: v.clone() for k, v in fitted.state.items()}))
+    record = {"scores": dict(fitted.scores), "steps": fitted.steps}
+    with atomic_path(folder / SCORES) as temporary:
+        temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    return Member(fitted.state, dict(fitted.scores), fitted.steps)

@@ -1,0 +1,127 @@
+"""What a training folder says of itself: whose training it is, and where its model comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from delineate.data.layouts import Pair
+from delineate.data.samples import Sample
+from delineate.data.splits import Split
+from delineate.errors import RecipeError
+from delineate.recipe import Recipe
+
+if TYPE_CHECKING:
+    from delineate.model import Description, Model
+    from delineate.runs.members import Member
+
+ROLES = ("images", "labels", "classes", "soft", "table")
+"""Settings of a recipe's data that are paths."""
+
+
+def claim(out: Path, recipe: Recipe, start: Model | None, splits: Sequence[Split]) -> None:
+    """Record what this folder trains; refuse to go on with another training's checkpoints.
+
+    The number of members may differ: an ensemble can be given more of them.
+
+    Raises
+    ------
+    RecipeError : the folder holds a training by another recipe, of other images, or unknown.
+    """
+    from delineate.io import atomic_path
+
+    paths = {
+        key: path.resolve() for key in ROLES if (path := getattr(recipe.data, key)) is not None
+    }
+    changes: dict[str, Any] = {"data": recipe.data.model_copy(update=paths)}
+    if recipe.ensemble.folds is not None:
+        changes["ensemble"] = recipe.ensemble.model_copy(update={"members": None})
+        splits = splits[: recipe.ensemble.folds]
+    full = recipe.model_copy(update=changes)
+    text = full.dump() + f"# trains on {fingerprint(splits)}\n"
+    text += f"# starts from {start.sha256()}\n" if start else ""
+    record = out / "recipe.yaml"
+    trained = any(out.glob("**/checkpoints/*.ckpt")) or (out / "model").exists()
+    if trained and (not record.exists() or record.read_text(encoding="utf-8") != text):
+        raise RecipeError(
+            f"{out} holds a training by another recipe or of other images"
+            + (f" (see {record})" if record.exists() else "")
+            + ": choose another folder, or remove it"
+        )
+    with atomic_path(record) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def fingerprint(splits: Iterable[Split]) -> str:
+    """Hash of the names, sizes, weights and roles of the images, which are not read for it."""
+    total = hashlib.sha256()
+    for split in splits:
+        for role, pairs in zip(("train", "val"), split, strict=True):
+            for pair in pairs:
+                given = (pair.image, pair.labels, pair.classes, pair.soft)
+                files = [f for f in given if f is not None]
+                sizes = [(f.name, f.stat().st_size if f.is_file() else 0) for f in files]
+                total.update(repr((role, pair.name, pair.weight, sizes)).encode())
+    return total.hexdigest()[:16]
+
+
+def describe(
+    recipe: Recipe,
+    channels: int,
+    ndim: int,
+    samples: Sequence[Sample],
+    splits: Sequence[Split],
+    members: Sequence[Member],
+) -> Description:
+    """The description of a trained model; it holds no path of this machine.
+
+    Parameters
+    ----------
+    samples : of all images that trained or validated.
+    splits, members : of each member.
+    """
+    from delineate import __version__
+    from delineate.model import Description
+
+    trained = {pair.name: pair for split in splits for pair in split.train}
+    validated = {pair.name for split in splits for pair in split.val}
+    used = [s for s in samples if s.name in trained]
+    diameters = [s.diameter for s in used if np.isfinite(s.diameter)]
+    portable = recipe.data.model_copy(update=dict.fromkeys(ROLES))
+    return Description(
+        schema=1,
+        recipe=recipe.model_copy(update={"data": portable}),
+        in_channels=channels,
+        ndim=ndim,
+        diameter=recipe.data.diameter,
+        scores=tuple(member.scores for member in members),
+        provenance={
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "delineate": __version__,
+            "python": platform.python_version(),
+            "platform": sys.platform,
+            "steps": [m.steps for m in members] if len(members) > 1 else members[0].steps,
+            "training_images": len(trained),
+            "training_objects": sum(len(s.centres) for s in used),
+            "validation_images": len(validated),
+            "median_diameter": round(float(np.median(diameters)), 2) if diameters else None,
+            "training_sha256": _content(trained.values()),
+        },
+    )
+
+
+def _content(pairs: Iterable[Pair]) -> str:
+    """Hash of the content of the images and labels that trained."""
+    total = hashlib.sha256()
+    for pair in pairs:
+        for file in (pair.image, pair.labels):
+            if file is not None and file.is_file():
+                total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()

@@ -1,0 +1,138 @@
+"""Quality assurance of a run: sorted by uncertainty, judged by the reference of the model."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from conftest import disks, picture
+from delineate.errors import ModelError
+from delineate.inference.runner import RunOptions
+from delineate.runs.outputs import Outputs
+from delineate.runs.predict import Settings, predict_folder
+from delineate.runs.quality import Judge
+from delineate.uncertainty import Reference
+from domes import dome_model
+
+CPU = RunOptions(device="cpu", precision="fp32")
+
+
+def reference(measure: str = "aleatoric", n: int = 20) -> Reference:
+    """Score falls from 1 to 0.05 while uncertainty grows from 0.01 to 0.2."""
+    u = np.linspace(0.01, 0.2, n)
+    return Reference(
+        tuple(f"r{i}" for i in range(n)),
+        tuple(u),
+        tuple(1.05 - 5 * u),
+        "map",
+        measure,  # type: ignore[arg-type]
+        "held-out",
+    )
+
+
+def row(name: str, **values: object) -> dict[str, object]:
+    return {"image": name, "status": "done", **values}
+
+
+def test_the_reference_decides_by_its_own_measure():
+    judge = Judge(reference("aleatoric"), 0.8, 0)
+    sure, unsure, nothing = judge.rows(
+        [
+            row("sure", uncertainty=0.2, aleatoric=0.03),
+            row("unsure", uncertainty=0.02, aleatoric=0.15),
+            row("nothing", uncertainty="", aleatoric=""),
+        ]
+    )
+    # Scores below 0.8 begin at an uncertainty of 0.05.
+    assert (sure["verdict"], unsure["verdict"], nothing["verdict"]) == (
+        "accept",
+        "verify",
+        "verify",
+    )
+    assert sure["expected_score"] == pytest.approx(0.9, abs=0.02)
+    assert unsure["expected_score"] == pytest.approx(0.3, abs=0.02)
+    assert sure["expected_low"] <= sure["expected_score"] <= sure["expected_high"]
+    assert np.isnan(nothing["expected_score"])
+    facts = judge.facts([row("sure", aleatoric=0.03), row("unsure", aleatoric=0.15)])
+    assert 0.05 < facts["u_min"] < 0.07
+    assert facts["expected"]["value"] == pytest.approx(0.6, abs=0.02)
+    assert facts["ranking"]["spearman"][0] == pytest.approx(-1)
+    assert json.dumps(facts)
+
+
+def test_without_a_required_quality_there_is_no_verdict_but_an_estimate():
+    judge = Judge(reference(), None, 0)
+    judged = judge.rows([row("a", aleatoric=0.1), {"image": "b", "status": "failed"}])
+    assert judged[0]["verdict"] == "" and judged[0]["expected_score"] == pytest.approx(
+        0.55, abs=0.02
+    )
+    assert "verdict" not in judged[1]
+    facts = judge.facts(judged)
+    assert facts["u_min"] is None and "ranking" not in facts
+
+
+def test_a_reference_without_failures_accepts_all_and_is_valid_json():
+    good = Reference(("a", "b"), (0.1, 0.2), (0.9, 0.95), "dice")
+    judge = Judge(good, 0.5, 0)
+    assert judge.rows([row("x", uncertainty=0.24)])[0]["verdict"] == "accept"
+    facts = judge.facts([row("x", uncertainty=0.24)])
+    assert facts["u_min"] is None and "at least" in facts["no_expectation"]
+    assert json.dumps(facts, allow_nan=False)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number, contrast in enumerate((1.0, 0.3)):
+        labels = disks((96, 96), 8, 9, rng)
+        tifffile.imwrite(folder / f"{number}.tif", contrast * picture(labels, rng))
+    tifffile.imwrite(folder / "empty.tif", np.zeros((64, 64), np.uint8))
+    (folder / "broken.tif").write_text("no image")
+    return folder
+
+
+def table(out: Path, name: str = "images.csv") -> list[dict[str, str]]:
+    with (out / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_is_sorted_and_judged_and_judged_anew_without_predicting(images, tmp_path):
+    model = dome_model(members=2)
+    described = model.description.model_copy(update={"reference": reference().to_dict()})
+    model = replace(model, description=described)
+    out = tmp_path / "out"
+    settings = Settings(diameter=18, run=CPU, required=0.9)
+    done = predict_folder(model, images, out, settings, Outputs(uncertainty=True))
+    assert (done.done, done.failed) == (3, 1)
+    rows = table(out)
+    assert rows[0]["image"] == "empty" and rows[-1]["image"] == "broken"
+    ranked = [float(r["uncertainty"]) for r in rows if r["uncertainty"]]
+    assert ranked == sorted(ranked, reverse=True) and len(ranked) == 2
+    assert rows[0]["verdict"] == "verify" and rows[-1]["verdict"] == ""
+    objects = table(out, "objects.csv")
+    assert all(0 <= float(o["uncertainty"]) <= 0.25 for o in objects)
+    quality = json.loads((out / "run.json").read_text())["quality"]
+    assert quality["required"] == 0.9 and len(quality["images"]) == 20
+    again = predict_folder(
+        model, images, out, replace(settings, required=0.1), Outputs(uncertainty=True)
+    )
+    assert again.before == 3
+    assert json.loads((out / "run.json").read_text())["quality"]["required"] == 0.1
+    maps = tifffile.imread(out / "uncertainty" / "0.tif")
+    assert maps.shape == (3, 96, 96) and maps.dtype == np.float32
+    np.testing.assert_allclose(maps[0], maps[1] + maps[2], atol=1e-7)
+
+
+def test_a_model_without_reference_cannot_vouch_for_a_quality(images, tmp_path):
+    with pytest.raises(ModelError, match="no reference images"):
+        predict_folder(
+            dome_model(), images, tmp_path / "out", Settings(diameter=18, run=CPU, required=0.5)
+        )

@@ -1,0 +1,141 @@
+"""Ensembles: folds, members that resume or come later, and the reference that they leave."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import small_recipe
+from delineate.data.folds import fold_pairs
+from delineate.data.layouts import Pair
+from delineate.errors import DataError, RecipeError
+from delineate.model import Model, load
+from delineate.runs import members as members_module
+from delineate.runs.train import Silent, train
+from delineate.uncertainty import Reference
+
+
+def recipe(dataset: Path, **settings: Any) -> Any:
+    few = {"train__steps": 4, "train__validate_every": 2, "train__patch": 32, "train__batch": 2}
+    return small_recipe(data__images=dataset, **{"ensemble__folds": 2, **few, **settings})
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize(("images", "folds"), [(10, 5), (11, 3), (4, 4)])
+def test_every_image_is_left_out_by_exactly_one_member_of_a_round(images, folds):
+    pairs = [Pair(str(i), Path(str(i))) for i in range(images)]
+    for round_ in range(2):
+        splits = [fold_pairs(pairs, folds, round_ * folds + k, seed=3) for k in range(folds)]
+        left = [p.name for s in splits for p in s.val]
+        assert sorted(left) == sorted(p.name for p in pairs)
+        for split in splits:
+            assert not {p.name for p in split.train} & {p.name for p in split.val}
+            assert len(split.train) + len(split.val) == images
+            assert abs(len(split.val) - images / folds) < 1
+    if images > folds:  # a second round divides otherwise
+        first, second = (fold_pairs(pairs, folds, m, seed=3) for m in (0, folds))
+        assert [p.name for p in first.val] != [p.name for p in second.val]
+
+
+def test_folds_use_the_images_of_training_and_validation_alone():
+    pairs = [Pair(str(i), Path(str(i)), split="test" if i < 2 else "train") for i in range(6)]
+    split = fold_pairs(pairs, 2, 0, seed=0)
+    assert {p.name for part in split for p in part} == {"2", "3", "4", "5"}
+    with pytest.raises(DataError, match=r"ensemble\.folds to 4"):
+        fold_pairs(pairs, 5, 0, seed=0)
+
+
+def test_an_ensemble_has_a_member_a_fold_and_a_reference_of_all_images(dataset, tmp_path):
+    model = train(recipe(dataset), tmp_path / "run")
+    loaded = load(tmp_path / "run" / "model")
+    assert len(loaded.members) == 2 == len(loaded.description.scores)
+    assert not same(loaded.members[0], loaded.members[1])
+    assert loaded.sha256() == model.sha256()
+    names = sorted(p.stem for p in (dataset / "images").iterdir())
+    reference = Reference.from_dict(loaded.description.reference or {})
+    assert sorted(reference.images) == names
+    assert (reference.measure, reference.origin, reference.metric) == (
+        "aleatoric",
+        "out-of-fold",
+        "map",
+    )
+    with (tmp_path / "run" / "left-out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(r["image"] for r in rows) == names
+    assert {r["member"] for r in rows} == {"0", "1"}
+    # Each image was predicted by the member that did not see it.
+    for number in (0, 1):
+        own = {r["image"] for r in rows if r["member"] == str(number)}
+        split = members_module.member_splits(recipe(dataset), [Pair(n, Path(n)) for n in names])[
+            number
+        ]
+        assert own == {p.name for p in split.val}
+
+
+def test_an_ensemble_that_was_killed_goes_on_with_the_member_that_lacks(
+    dataset, tmp_path, monkeypatch
+):
+    whole = train(recipe(dataset), tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    class Stops(Silent):
+        def step(self, progress: Any) -> None:
+            if (out / "member-1").exists() and progress.step == 3:
+                raise Killed
+
+    out = tmp_path / "cut"
+    with pytest.raises(Killed):
+        train(recipe(dataset), out, reporter=Stops())
+    assert (out / "member-0" / members_module.SCORES).is_file()
+    assert not (out / "member-1" / members_module.SCORES).exists()
+    assert not (out / "model").exists()
+    again = train(recipe(dataset), out)
+    assert all(same(a, b) for a, b in zip(whole.members, again.members, strict=True))
+    assert again.description.reference == whole.description.reference
+
+
+def test_members_can_be_added_later(dataset, tmp_path):
+    out = tmp_path / "run"
+    first = train(recipe(dataset), out)
+    three = train(recipe(dataset, ensemble__members=3), out)
+    assert len(three.members) == 3
+    assert all(same(a, b) for a, b in zip(first.members, three.members, strict=False))
+    assert not same(three.members[2], three.members[0])
+    # What is trained already is given back, also where fewer members are asked for.
+    kept = train(recipe(dataset), out)
+    assert len(kept.members) == 3
+    with pytest.raises(RecipeError, match="another recipe"):
+        train(recipe(dataset, ensemble__folds=3), out)
+
+
+def test_members_without_folds_are_refused(dataset):
+    with pytest.raises(RecipeError, match="members without folds"):
+        recipe(dataset, ensemble__folds=None, ensemble__members=3)
+
+
+def test_an_ensemble_predicts_with_all_members_and_knows_where_they_differ(dataset, tmp_path):
+    model = train(recipe(dataset), tmp_path / "run")
+    image = next((dataset / "images").iterdir())
+    found = model.predict(image, keep_spread=True)
+    assert found.spread is not None
+    assert float(found.spread.epistemic.max()) > 0
+    # Features were read in passing, and are far from those of training in an unlike image.
+    assert len(found.features) == 2 == len(model.novelty)
+    assert model.novelty[0].n == 3 and len(model.novelty[0].reference) == 3
+    noise = np.random.default_rng(0).integers(0, 255, (96, 96)).astype(np.uint8)
+    assert model.predict(noise, diameter=16).novelty > found.novelty > 0
+    assert np.isfinite(load(tmp_path / "run" / "model").predict(image).novelty)
+    one = Model(model.description, model.members[:1], model.scale)
+    assert np.isnan(one.predict(image).novelty)
+    alone = one.predict(image, keep_spread=True)
+    assert alone.spread is not None and not np.any(alone.spread.epistemic)
