@@ -112,6 +112,7 @@ def test_learns_round_objects_and_leaves_a_whole_run(dataset, tmp_path, monkeypa
         "card.md",
         "member-0.safetensors",
         "model.yaml",
+        "novelty-0.safetensors",
         "scale.safetensors",
     }
     rows = rows_of(out)
