@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": "Segment images with a model: labels, tables and a report.",
     "train": "Train a model on images with labels, by a recipe or with no configuration at all.",
     "evaluate": "Score predicted labels against true ones: AP, Dice, PQ and more, with intervals.",
+    "consensus": "Estimate one ground truth from several experts, and show how far they agree.",
     "decode": "Decode kept maps again with other thresholds, without running the network.",
     "export": "Write the outlines of predicted objects for ImageJ, QuPath or as text.",
     "recipes": "List the recipes of the package, print one, or list every setting.",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,13 +84,42 @@ class Consensus:
 
         Of several foreground classes the mean over those that occur.
         """
-        right = np.diagonal(self.confusion, axis1=1, axis2=2)[:, 1:]
-        known = np.isfinite(right)
-        total = np.where(known, right, 0).sum(axis=1)
-        n = known.sum(axis=1)
-        return np.where(n > 0, total / np.maximum(n, 1), np.nan)
+        return sensitivity_of(self.confusion)
 
     @property
     def specificity(self) -> NDArray[np.float64]:
         """Probability that an expert leaves background alone, (experts,); NaN without any."""
         return np.asarray(self.confusion[:, 0, 0])
+
+
+def sensitivity_of(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`Consensus.sensitivity` of confusion matrices (experts, classes, classes)."""
+    right = np.diagonal(confusion, axis1=1, axis2=2)[:, 1:]
+    known = np.isfinite(right)
+    total = np.where(known, right, 0).sum(axis=1)
+    n = known.sum(axis=1)
+    return np.where(n > 0, total / np.maximum(n, 1), np.nan)
+
+
+def confusion_with(
+    truth: NDArray[Any], masks: Sequence[NDArray[Any]], n_classes: int
+) -> NDArray[np.float64]:
+    """Share of the pixels of each true class that each expert gave to each class.
+
+    Parameters
+    ----------
+    truth : image of classes 0 … n_classes - 1.
+    masks : that of each expert, of the same shape.
+
+    Returns
+    -------
+    confusion : (experts, true, said); NaN where a class does not occur.
+    """
+    code = truth.reshape(-1).astype(np.int64) * n_classes
+    tables = [
+        np.bincount(code + mask.reshape(-1), minlength=n_classes**2).reshape(n_classes, n_classes)
+        for mask in masks
+    ]
+    table = np.stack(tables).astype(np.float64)
+    total = table.sum(axis=2, keepdims=True)
+    return np.where(total > 0, table / np.where(total > 0, total, 1), np.nan)

@@ -85,7 +85,12 @@ def find_experts(
 
 
 def _inner_folders(folder: Path) -> list[Path]:
-    inner = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__"))]
+    inner = [
+        p
+        for p in folder.iterdir()
+        # An earlier consensus within the folder is no expert.
+        if p.is_dir() and not p.name.startswith((".", "__")) and not (p / ".delineate").is_dir()
+    ]
     if not inner:
         raise DataError(
             f"{folder}: has no folder for each expert. Give several folders, or one that holds a "
@@ -152,9 +157,9 @@ def _check_shared(by_expert: Mapping[str, Mapping[str, Path]]) -> None:
     count = Counter(name for files in by_expert.values() for name in files)
     for expert, files in by_expert.items():
         if all(count[name] == 1 for name in files):
-            path = next(iter(files.values()))
-            other = next(p for e, f in by_expert.items() if e != expert for p in f.values())
+            own = next(iter(files))
+            other = next(name for e, found in by_expert.items() if e != expert for name in found)
             raise DataError(
                 f"{expert}: shares no image name with the other experts; it has for instance "
-                f"{path.name}, another has {other.name}. Masks of one image need the same name"
+                f"{own}, another has {other}. Masks of one image need the same name"
             )

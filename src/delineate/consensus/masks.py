@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.consensus.agreement import Annotation, annotation
-from delineate.errors import LabelError
+from delineate.errors import DelineateError, LabelError
 from delineate.image import Image
 from delineate.io.reading import read_label_image
 
@@ -92,6 +92,15 @@ def _values(pixels: NDArray[Any]) -> tuple[NDArray[Any], int]:
     else:
         values = np.unique(pixels)
     return values, int(values.size)
+
+
+def is_picture(path: Path, axes: str | None = None) -> bool:
+    """Whether a file that can be read holds a picture instead of a mask."""
+    try:
+        pixels = read_label_image(path, axes).numpy()
+    except DelineateError:
+        return False
+    return looks_like_picture(pixels, _values(pixels)[1])
 
 
 def looks_like_picture(pixels: NDArray[Any], n_values: int) -> bool:

@@ -142,7 +142,7 @@ def experts_table(single: Mapping[str, Summary], n_images: int) -> Table:
             "objects_estimate": summary.objects_other,
         }
         rows.append(row | _interval_cells(summary))
-    return as_table(rows)
+    return as_table(rows, ("expert", "images"))
 
 
 def pairs_table(double: Mapping[tuple[str, str], Summary]) -> Table:
@@ -184,7 +184,7 @@ def agreement_table(images: Iterable[ImageConsensus]) -> Table:
             row["objects"], row["objects_estimate"] = found.n_second, found.n_first
             row |= {name: v[0] for name, v in _confusions([image.confusion[k]]).items()}
             rows.append(row)
-    return as_table(rows)
+    return as_table(rows, ("image", "expert"))
 
 
 def images_table(images: Iterable[ImageConsensus], failed: Sequence[tuple[str, str]]) -> Table:

@@ -1,0 +1,145 @@
+"""Which file is whose, and what is taken for a mask: layouts, patterns, and files that are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image as Picture
+
+from conftest import disks, picture
+from delineate.consensus.experts import find_experts
+from delineate.consensus.masks import is_picture, read_mask
+from delineate.errors import DataError, LabelError
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Picture.fromarray(np.eye(4, dtype=np.uint8)).save(path)
+    return root
+
+
+def test_a_folder_for_each_expert(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{e}/{i}.png" for e in ("expert_10", "expert_2") for i in ("a", "sub/b")))
+    touch(tmp_path, "expert_2/c.png")
+    (tmp_path / ".hidden").mkdir()
+    for sources in ([tmp_path], [tmp_path / "expert_2", tmp_path / "expert_10"]):
+        found = find_experts(sources)
+        assert found.experts == ("expert_2", "expert_10")
+        assert list(found.files) == ["a", "c", "sub/b"]
+        assert found.missing("c") == ("expert_10",)
+        assert found.files["sub/b"]["expert_10"] == tmp_path / "expert_10/sub/b.png"
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    touch(tmp_path, "anna/masks/a.png", "ben/masks/a_mask.png")
+    found = find_experts([tmp_path / "anna/masks", tmp_path / "ben/masks"], None, ("_mask",))
+    assert found.experts == ("anna/masks", "ben/masks")
+    assert list(found.files) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("{image}_{expert}.png", ("cell_1_anna.png", "cell_1_ben.png", "cell_2_anna.png")),
+        ("{expert}_{image}.png", ("anna_cell_1.png", "ben_cell_1.png", "anna_cell_2.png")),
+        ("{expert}/m_{image}", ("anna/m_cell_1.png", "ben/m_cell_1.png", "anna/m_cell_2.png")),
+        ("{image}.{expert}.png", ("cell_1.anna.png", "cell_1.ben.png", "cell_2.anna.png")),
+        ("{image}({expert}).png", ("cell_1(anna).png", "cell_1(ben).png", "cell_2(anna).png")),
+    ],
+)
+def test_a_pattern_tells_experts_apart(
+    tmp_path: Path, pattern: str, names: tuple[str, ...]
+) -> None:
+    found = find_experts([touch(tmp_path, *names, "readme.png")], pattern)
+    assert found.experts == ("anna", "ben")
+    assert {i: tuple(files) for i, files in found.files.items()} == {
+        "cell_1": ("anna", "ben"),
+        "cell_2": ("anna",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "sources", "pattern", "message"),
+    [
+        (["a/x.png"], ["none"], None, "none: is not a folder"),
+        (["a/x.png"], ["a/x.png"], None, "is not a folder"),
+        (["x.png"], [""], None, "has no folder for each expert"),
+        (["a/x.png"], [""], None, "one expert only"),
+        (["a/x.png"], ["a", "a"], None, "given twice"),
+        (["a/x.png", "b/x.png"], ["a", "b"], "{image}_{expert}", "needs one folder"),
+        (["x_a.png"], [""], "{image}.png", "each once"),
+        (["x_a.png"], [""], "{image}-{expert}.png", "no file fits .* for instance x_a.png"),
+        (
+            ["a/x.png", "b/x.png", "c/z.png"],
+            [""],
+            None,
+            "c: shares no .* instance z, another has x",
+        ),
+        (["a/x.png", "a/x_mask.png", "b/x.png"], [""], None, "two masks of the image x"),
+    ],
+)
+def test_what_cannot_be_told_apart_is_refused(
+    tmp_path: Path, names: list[str], sources: list[str], pattern: str | None, message: str
+) -> None:
+    touch(tmp_path, *names)
+    with pytest.raises(DataError, match=message):
+        find_experts([tmp_path / s for s in sources], pattern, ("_mask",))
+
+
+def test_results_within_the_folder_are_no_expert(tmp_path: Path) -> None:
+    touch(tmp_path, "a/x.png", "b/x.png", "truth/labels/x.png")
+    (tmp_path / "truth/.delineate").mkdir()
+    assert find_experts([tmp_path]).experts == ("a", "b")
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    tifffile.imwrite(path, pixels, photometric="minisblack")
+    return path
+
+
+@pytest.mark.parametrize("inside", [1, 255, 7])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_a_mask_has_nought_and_one_other_value(tmp_path: Path, inside: int, kind: type) -> None:
+    truth = disks((30, 40), 5, 3, np.random.default_rng(0)) > 0
+    mask = read_mask(save(tmp_path / "m.tif", (inside * truth).astype(kind)))
+    assert mask.kind == "mask"
+    assert np.array_equal(mask.pixels, truth)
+    assert mask.pixels.max() == 1
+    assert mask.values == f"0, {inside}"
+
+
+def test_an_empty_and_a_full_mask(tmp_path: Path) -> None:
+    assert not read_mask(save(tmp_path / "e.tif", np.zeros((3, 4), np.uint8))).pixels.any()
+    assert read_mask(save(tmp_path / "f.tif", np.full((3, 4), 255, np.uint8))).pixels.all()
+
+
+def test_classes_and_labels(tmp_path: Path) -> None:
+    labels = disks((60, 60), 6, 9, np.random.default_rng(0)).astype(np.uint16) * 100
+    path = save(tmp_path / "l.tif", labels)
+    found = read_mask(path, objects=True)
+    assert found.kind == "labels"
+    assert np.array_equal(found.pixels, labels)
+    assert found.annotation().n_objects == len(np.unique(labels)) - 1
+    with pytest.raises(LabelError, match=r"10 values \(0, 100, 200, 300 …\).*--classes.*--objects"):
+        read_mask(path)
+    with pytest.raises(LabelError, match="with --classes 3 the classes are 0 to 2"):
+        read_mask(path, 3)
+    classes = save(tmp_path / "c.tif", np.array([[0, 1], [2, 2]], np.uint8))
+    assert read_mask(classes, 3).pixels.tolist() == [[0, 1], [2, 2]]
+
+
+def test_a_picture_is_no_mask_and_a_label_image_no_picture(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = disks((120, 120), 3, 150, rng)
+    image = save(tmp_path / "i.tif", picture(labels, rng))
+    assert is_picture(image)
+    assert not is_picture(save(tmp_path / "l.tif", labels.astype(np.uint16)))
+    assert not is_picture(tmp_path / "none.tif")
+    for options in ({}, {"objects": True}, {"n_classes": 3}):
+        with pytest.raises(LabelError, match=r"i\.tif: looks like an image, not a mask"):
+            read_mask(image, **options)
