@@ -89,8 +89,8 @@ def test_folded_network_gives_the_same_output(shape):
 
 
 def test_unknown_names_list_what_there_is():
-    with pytest.raises(ModelError, match=r"no network 'unet'.*residual-unet.*module:Class"):
-        build(NetworkOptions(name="unet"), 1, 3, 2)
+    with pytest.raises(ModelError, match=r"no network 'u-net'.*residual-unet.*module:Class"):
+        build(NetworkOptions(name="u-net"), 1, 3, 2)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,8 +16,23 @@ from delineate.errors import ModelError
 if TYPE_CHECKING:
     from torch import nn
 
-BUILT_IN = {"residual-unet": "delineate.networks.residual_unet:ResidualUNet"}
-"""Names of the networks in the package, with the class that builds each."""
+_MONAI = "delineate.networks.monai_networks"
+
+BUILT_IN = {
+    "residual-unet": "delineate.networks.residual_unet:ResidualUNet",
+    "unet": f"{_MONAI}:unet",
+    "unet++": f"{_MONAI}:unet_plus_plus",
+    "attention-unet": f"{_MONAI}:attention_unet",
+    "segresnet": f"{_MONAI}:segresnet",
+    "dynunet": f"{_MONAI}:dynunet",
+    "swin-unetr": f"{_MONAI}:swin_unetr",
+    **{f"resnet{n}-unet": f"{_MONAI}:resnet{n}_unet" for n in (18, 34, 50)},
+    **{f"efficientnet-b{n}-unet": f"{_MONAI}:efficientnet_b{n}_unet" for n in range(5)},
+}
+"""Names of the networks in the package, with the class or function that builds each."""
+
+SMP = "smp:"
+"""What the name of a network of segmentation-models-pytorch begins with."""
 
 
 class NetworkOptions(BaseModel):
@@ -25,10 +42,18 @@ class NetworkOptions(BaseModel):
 
     name: str = Field(
         "residual-unet",
-        description="a built-in network, or the import path of a class, package.module:Class",
+        description="residual-unet, unet, unet++, attention-unet, segresnet, dynunet, swin-unetr, "
+        "resnet18-unet (34, 50), efficientnet-b0-unet (to b4), smp:Unet (and other networks of "
+        "segmentation-models-pytorch), or the import path of a class, package.module:Class",
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description="further arguments of the network's constructor"
+    )
+    weights: Path | None = Field(
+        None, description="local file of pretrained weights of the encoder (.safetensors, .pth)"
+    )
+    download: bool = Field(
+        False, description="fetch pretrained weights of the encoder, where some are known"
     )
 
 
@@ -40,7 +65,7 @@ def build(
     *,
     allow_imports: bool = False,
 ) -> nn.Module:
-    """Build a network with fresh weights.
+    """Build a network with fresh weights (`pretrained.start_encoder` sets those of its encoder).
 
     Parameters
     ----------
@@ -53,27 +78,7 @@ def build(
     ModelError : unknown name, a class that is not allowed or cannot be imported, or arguments
         that its constructor does not take.
     """
-    path = BUILT_IN.get(network.name)
-    if path is None:
-        if ":" not in network.name:
-            raise ModelError(
-                f"there is no network {network.name!r}: choose one of "
-                f"{', '.join(sorted(BUILT_IN))}, or give an import path such as "
-                "package.module:Class"
-            )
-        if not allow_imports:
-            raise ModelError(
-                f"network {network.name!r} comes from outside the package: pass --allow-imports "
-                "if you trust it"
-            )
-        path = network.name
-    module, _, name = path.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ModelError(f"network {network.name!r} cannot be imported: {error}") from error
-    if not callable(factory):
-        raise ModelError(f"network {network.name!r} is no class: it cannot be called")
+    factory = _factory(network.name, allow_imports)
     given = {"in_channels": in_channels, "out_channels": out_channels, "ndim": ndim}
     fixed = sorted(set(given) & set(network.options))
     if fixed:
@@ -82,6 +87,34 @@ def build(
             "decide: leave them out"
         )
     return _construct(network.name, factory, {**given, **network.options})
+
+
+def _factory(name: str, allow_imports: bool) -> Callable[..., Any]:
+    if name.startswith(SMP):
+        from delineate.networks.smp import build_smp
+
+        return partial(build_smp, name.removeprefix(SMP))
+    path = BUILT_IN.get(name)
+    if path is None:
+        if ":" not in name:
+            raise ModelError(
+                f"there is no network {name!r}: choose one of {', '.join(BUILT_IN)}, or give an "
+                "import path such as package.module:Class"
+            )
+        if not allow_imports:
+            raise ModelError(
+                f"network {name!r} comes from outside the package: pass --allow-imports if you "
+                "trust it"
+            )
+        path = name
+    module, _, attribute = path.partition(":")
+    try:
+        factory: Any = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ModelError(f"network {name!r} cannot be imported: {error}") from error
+    if not callable(factory):
+        raise ModelError(f"network {name!r} is no class: it cannot be called")
+    return cast(Callable[..., Any], factory)
 
 
 def _construct(name: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> nn.Module:
@@ -93,6 +126,8 @@ def _construct(name: str, factory: Callable[..., Any], arguments: dict[str, Any]
         raise ModelError(f"network {name!r} does not take its options: {error}") from error
     try:
         module = factory(**arguments)
+    except ModelError:
+        raise
     except Exception as error:
         # Whatever a constructor raises, its options are what the user can change.
         raise ModelError(
