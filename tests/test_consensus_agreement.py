@@ -107,6 +107,18 @@ def test_experts_who_share_no_pixel_are_told() -> None:
     assert not agreement([annotation(m) for m in (a, b, c)], annotation(a)).disjoint
 
 
+def test_a_mask_of_another_image_is_a_stranger_and_a_careful_one_is_not() -> None:
+    mine, other = blobs(1), blobs(2) & ~blobs(1)
+    few = ndimage.binary_erosion(mine, iterations=2)
+    estimate = annotation(mine)
+    masks = [annotation(m) for m in (mine, few, other, blobs(1))]
+    assert agreement(masks, estimate).strangers == (2,)
+    assert agreement(masks[:2] + masks[3:], estimate).strangers == ()
+    assert agreement(masks[:1] + masks[2:3], estimate).strangers == ()  # two: either may be wrong
+    nothing = annotation(np.zeros((60, 70), int))
+    assert agreement([*masks[:2], nothing], estimate).strangers == ()
+
+
 def test_shapes_that_differ_are_refused() -> None:
     with pytest.raises(LabelError, match=r"expert 1 has the shape \(2, 2\), the estimate \(3, 3\)"):
         agreement([annotation(np.ones((2, 2), int))], annotation(np.ones((3, 3), int)))

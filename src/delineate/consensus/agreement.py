@@ -96,6 +96,26 @@ class Agreement:
         return float(np.mean(each)) if each else float("nan")
 
     @property
+    def strangers(self) -> tuple[int, ...]:
+        """Experts whose mask fits that of no other, while the others fit each other.
+
+        Such a mask often belongs to another image. Fit is the share of the smaller mask that lies
+        in the larger one, so that who draws few or small objects is no stranger: one is whose best
+        fit is below a third of the mean fit of the others, of whom there are two or more.
+        """
+        fits = {
+            pair: c.pixels[0] / min(c.pixels[1:]) for pair, c in self.pairs.items()
+            if min(c.pixels[1:]) > 0
+        }  # fmt: skip
+        found = []
+        for expert in {e for pair in fits for e in pair}:
+            own = [fit for pair, fit in fits.items() if expert in pair]
+            rest = [fit for pair, fit in fits.items() if expert not in pair]
+            if len(own) > 1 and rest and max(own) < np.mean(rest) / 3:
+                found.append(expert)
+        return tuple(sorted(found))
+
+    @property
     def disjoint(self) -> bool:
         """Whether several experts drew something, and no two of them share one pixel."""
         drew = {e for pair, c in self.pairs.items() for e, n in zip(pair, c.pixels[1:], strict=True)

@@ -158,11 +158,13 @@ def _result(
         specificity=np.asarray(confusion[:, 0, 0]),
         agreement=found,
         left_out=left_out,
-        note="; ".join(_notes(found, estimate, converged)),
+        note="; ".join(_notes(tuple(masks), found, estimate, converged)),
     )
 
 
-def _notes(found: Agreement, estimate: Annotation, converged: bool) -> list[str]:
+def _notes(
+    experts: Sequence[str], found: Agreement, estimate: Annotation, converged: bool
+) -> list[str]:
     """What a person should know about an image."""
     drawn = [c.n_second for c in found.with_estimate]
     notes = []
@@ -174,6 +176,10 @@ def _notes(found: Agreement, estimate: Annotation, converged: bool) -> list[str]
         notes.append("no two experts share a pixel: there is no agreement")
     elif not estimate.n_objects:
         notes.append("the estimate is empty, though experts drew something")
+    notes += [
+        f"the mask of {experts[stranger]} fits that of nobody else: is it of another image?"
+        for stranger in found.strangers
+    ]
     if not converged:
         notes.append("STAPLE did not come to rest")
     return notes
