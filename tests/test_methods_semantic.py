@@ -306,14 +306,14 @@ def test_scores_are_those_of_scikit_learn(k):
     assert scores["iou"] == pytest.approx(jaccard_score(*both, labels=labels, average="macro"))
     assert 0 < scores["map"] < 1
     perfect = Semantic(classes=k).score(perfect_maps(truth, k), truth)
-    assert perfect == {"dice": 1, "iou": 1, "map": 1}
+    assert perfect == {"dice": 1, "iou": 1, "map": 1, "ap50": 1}
 
 
 def test_objects_of_the_wrong_class_are_wrong():
     truth = np.zeros((20, 20), np.uint8)
     truth[5:15, 5:15] = 1
     scores = Semantic(classes=3).score(perfect_maps(truth * 2, 3), truth)
-    assert scores == {"dice": 0, "iou": 0, "map": 0}
+    assert scores == {"dice": 0, "iou": 0, "map": 0, "ap50": 0}
 
 
 def test_what_is_ignored_is_not_scored():
@@ -324,14 +324,19 @@ def test_what_is_ignored_is_not_scored():
     hidden = truth.copy()
     hidden[:30] = 255
     assert method.score(perfect_maps(pred, 2), truth)["dice"] < 0.5
-    assert method.score(perfect_maps(pred, 2), hidden) == {"dice": 1, "iou": 1, "map": 1}
+    assert method.score(perfect_maps(pred, 2), hidden) == {"dice": 1, "iou": 1, "map": 1, "ap50": 1}
 
 
 def test_masks_and_empty_images_score():
     empty = np.zeros((20, 20), np.uint8)
-    assert Semantic().score(perfect_maps(empty, 2), empty) == {"dice": 1, "iou": 1, "map": 1}
+    assert Semantic().score(perfect_maps(empty, 2), empty) == {
+        "dice": 1,
+        "iou": 1,
+        "map": 1,
+        "ap50": 1,
+    }
     mask = class_scene((40, 40), 2) * 255
     scores = Semantic().score(perfect_maps(mask // 255, 2), mask.astype(np.uint8))
     assert scores["dice"] == 1
     full = perfect_maps(np.ones((20, 20), np.uint8), 2)
-    assert Semantic().score(full, empty) == {"dice": 0, "iou": 0, "map": 0}
+    assert Semantic().score(full, empty) == {"dice": 0, "iou": 0, "map": 0, "ap50": 0}

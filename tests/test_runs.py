@@ -353,7 +353,7 @@ def test_a_failed_image_keeps_its_old_labels_out_of_what_follows(tmp_path: Path)
     (tmp_path / "images" / "a.tif").write_bytes(b"")
     run(tmp_path / "images", out)
     found = evaluate_folder(out, tmp_path / "truth", tmp_path / "scores")
-    assert list(found.scores) == ["b"]
+    assert list(found.tables.images["image"]) == ["b"]
     assert found.lines()[-1] == "not scored, since not predicted: 1 of the true label files"
     assert export_folder(out, tmp_path / "export", ["outlines"]) == 1
 
@@ -512,7 +512,7 @@ def test_equal_labels_score_one(tmp_path: Path) -> None:
         labels = read_labels(out / "labels" / f"{name}.tif")
         write_labels(tmp_path / "truth" / f"{name}_masks.tif", labels * 3)
     found = evaluate_folder(out, tmp_path / "truth", tmp_path / "scores")
-    assert [s.ap.min() for s in found.scores.values()] == [1, 1]
+    assert list(found.tables.images["mAP"]) == [1, 1]
     table = rows(tmp_path / "scores" / "scores.csv")
     assert [r["image"] for r in table] == ["a", "sub/b"]
     summary = rows(tmp_path / "scores" / "summary.csv")
@@ -529,7 +529,7 @@ def test_scores_of_two_files(tmp_path: Path) -> None:
     write_labels(tmp_path / "mine.tif", labels)
     write_labels(tmp_path / "truth.tif", np.where(labels == 1, 0, labels))
     found = evaluate_folder(tmp_path / "mine.tif", tmp_path / "truth.tif", tmp_path / "s")
-    assert found.scores["truth"].ap[0] == pytest.approx(4 / 5)
+    assert found.tables.images["AP50"][0] == pytest.approx(4 / 5)
 
 
 def test_labels_that_do_not_pair(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ def evaluate(
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     min_size: int = 0,
     tolerance: float = 2.0,
+    classes: int | None = None,
 ) -> int:
     """Score predicted labels against true ones.
 
@@ -26,6 +27,7 @@ def evaluate(
 
         delineate evaluate out truth/labels
         delineate evaluate out/labels truth -o scores --min-size 20
+        delineate evaluate masks/ true-masks/ --classes 2
 
     Parameters
     ----------
@@ -41,6 +43,9 @@ def evaluate(
         Objects of fewer pixels are left out, of truth and prediction alike.
     tolerance
         Distance in pixels within which a boundary counts as found, for the boundary F score.
+    classes
+        The files hold so many classes, background among them (2: masks), instead of ids of
+        objects: Dice and IoU are scored. A run of a semantic model says so itself.
     """
     from delineate.runs.evaluate import evaluate_folder
 
@@ -49,7 +54,13 @@ def evaluate(
     folder = out or beside
     with RunProgress("scoring") as progress:
         summary = evaluate_folder(
-            predicted, truth, folder, min_size=min_size, tolerance=tolerance, listener=progress
+            predicted,
+            truth,
+            folder,
+            min_size=min_size,
+            tolerance=tolerance,
+            classes=classes,
+            listener=progress,
         )
     for line in summary.lines():
         print(line)

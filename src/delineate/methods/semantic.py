@@ -249,25 +249,48 @@ class Semantic(Method):
         return relabel(remove_small(found, self.min_size))
 
     def score(self, maps: Maps, labels: NDArray[Any]) -> dict[str, float]:
+        """`compare` of the decoded classes."""
+        return self.compare(self._classes(maps), labels)
+
+    def compare(self, found: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
         """Dice and IoU, means over the foreground classes that occur, and mean AP of the objects.
 
         Objects are the connected parts of a class, in truth and prediction alike; mean AP over
-        0.50…0.95 is of each class that occurs, and then averaged. Pixels to be ignored are
-        background in both.
+        0.50…0.95, and AP at 0.50, are of each class that occurs, and then averaged. Pixels to be
+        ignored are background in both.
+
+        Parameters
+        ----------
+        found : predicted class of each pixel.
+        labels : true class of each pixel, see `class_image`.
+
+        Raises
+        ------
+        LabelError : a value is no class, or the shapes differ.
         """
         from delineate.metrics import average_precision, dice, iou
 
-        truth = self.class_image(labels)
-        pred = np.where(truth < 0, 0, self._classes(maps))
+        truth, pred = self.class_image(labels), self.class_image(found)
+        if truth.shape != pred.shape:
+            raise LabelError(
+                f"the truth has the shape {truth.shape}, the prediction {pred.shape}: they must "
+                "be of the same image"
+            )
+        pred = np.where(truth < 0, 0, pred)
         truth = np.maximum(truth, 0)
-        true_objects, found = self._objects(truth), self._objects(pred)
+        true_objects, own_objects = self._objects(truth), self._objects(pred)
         ap = []
         for k in range(1, self.classes):
-            expected, got = np.where(truth == k, true_objects, 0), np.where(pred == k, found, 0)
+            expected, got = (
+                np.where(truth == k, true_objects, 0),
+                np.where(pred == k, own_objects, 0),
+            )
             if expected.any() or got.any():
-                ap.append(float(average_precision(expected, got).mean()))
+                ap.append(average_precision(expected, got))
+        mean = np.mean(ap, axis=0) if ap else np.ones(1)
         return {
             "dice": dice(truth, pred),
             "iou": iou(truth, pred),
-            "map": float(np.mean(ap)) if ap else 1.0,
+            "map": float(mean.mean()),
+            "ap50": float(mean[0]),
         }

@@ -12,7 +12,7 @@ from delineate.metrics.classes import ClassCounts, class_counts, dice, iou
 from delineate.metrics.matching import Matching, match, match_overlaps
 from delineate.metrics.overlap import Overlaps, overlap_table
 from delineate.metrics.panoptic_quality import PanopticQuality, panoptic_quality
-from delineate.metrics.score_table import ScoreTables, score_table
+from delineate.metrics.score_table import ScoreTables, mean_table, score_table
 from delineate.metrics.scores import SCORES, ObjectScores, score_objects
 from delineate.metrics.seg_score import seg_score
 
@@ -38,6 +38,7 @@ __all__ = [
     "match",
     "match_overlaps",
     "mean_average_precision",
+    "mean_table",
     "overlap_table",
     "panoptic_quality",
     "score_objects",

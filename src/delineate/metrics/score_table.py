@@ -26,6 +26,42 @@ class ScoreTables(NamedTuple):
     summary: dict[str, NDArray[Any]]
 
 
+def mean_table(
+    scores: Mapping[str, Mapping[str, float]],
+    rng: np.random.Generator,
+    level: float = 0.95,
+    n: int = 2000,
+) -> ScoreTables:
+    """Scores that do not add up: of each image, and their means with bootstrap intervals.
+
+    Parameters
+    ----------
+    scores : the same scores of each image, by its name.
+    rng : source of the bootstrap's resamples.
+    level, n : coverage of the intervals and number of resamples.
+
+    Raises
+    ------
+    ValueError : there are no images.
+    """
+    if not scores:
+        raise ValueError("no images to tabulate: expected at least one")
+    each = list(scores.values())
+    images: dict[str, NDArray[Any]] = {"image": np.array(list(scores), dtype=object)}
+    images |= {name: np.array([s[name] for s in each], np.float64) for name in each[0]}
+    intervals = [bootstrap_interval(images[name], rng, level, n) for name in each[0]]
+    summary: dict[str, NDArray[Any]] = {
+        "score": np.array(list(each[0]), dtype=object),
+        "averaging": np.full(len(intervals), MEAN, dtype=object),
+        "value": np.array([i.value for i in intervals]),
+        "low": np.array([i.low for i in intervals]),
+        "high": np.array([i.high for i in intervals]),
+        "level": np.array([i.level for i in intervals]),
+        "images": np.array([i.n for i in intervals]),
+    }
+    return ScoreTables(images, summary)
+
+
 def score_table(
     scores: Mapping[str, ObjectScores],
     rng: np.random.Generator,

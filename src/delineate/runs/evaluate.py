@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from delineate.data.layouts import LABEL_SUFFIXES
 from delineate.errors import DataError, LabelError
-from delineate.io import ImageFile, find_images, read_labels, write_table
-from delineate.metrics import ObjectScores, ScoreTables, score_objects, score_table
-from delineate.runs.layout import label_files
+from delineate.io import ImageFile, find_images, write_table
+from delineate.io.reading import read_label_image
+from delineate.methods.semantic import Semantic
+from delineate.metrics import ObjectScores, ScoreTables, mean_table, score_objects, score_table
+from delineate.runs.layout import label_files, read_json
 from delineate.runs.predict import Listener
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Scores of every image and their tables; `missing` true label files had no prediction."""
+    """Tables of scores; `missing` true label files had no prediction."""
 
-    scores: Mapping[str, ObjectScores]
     tables: ScoreTables
     missing: int
 
     def lines(self) -> list[str]:
         """The summary as text, one score a line: mean over images and pooled, with intervals."""
         summary = self.tables.summary
+        pooled = "objects" in summary
+        objects = f", {int(summary['objects'][0])} true objects" if pooled else ""
         lines = [
-            f"{len(self.scores)} images, {int(summary['objects'][0])} true objects; "
+            f"{len(self.tables.images['image'])} images{objects}; "
             f"{summary['level'][0]:.0%} bootstrap intervals over images",
-            f"{'score':<16}{'mean over images':<28}pooled over images",
+            f"{'score':<16}{'mean over images':<28}{'pooled over images' if pooled else ''}",
         ]
         names = list(dict.fromkeys(summary["score"]))
         for name in names:
@@ -40,7 +44,7 @@ class Evaluation:
                 f"{summary['value'][r]:.3f} [{summary['low'][r]:.3f}, {summary['high'][r]:.3f}]"
                 for r in rows
             ]
-            lines.append(f"{name:<16}{cells[0]:<28}{cells[1]}")
+            lines.append(f"{name:<16}{cells[0]:<28}{''.join(cells[1:])}")
         if self.missing:
             lines.append(f"not scored, since not predicted: {self.missing} of the true label files")
         return lines
@@ -97,10 +101,11 @@ def evaluate_folder(
     *,
     min_size: int = 0,
     tolerance: float = 2.0,
+    classes: int | None = None,
     seed: int = 0,
     listener: Listener | None = None,
 ) -> Evaluation:
-    """Score labels and write scores.csv, summary.csv and scores.png into `out`.
+    """Score labels or classes: scores.csv, summary.csv and scores.png in `out`.
 
     Parameters
     ----------
@@ -108,6 +113,8 @@ def evaluate_folder(
     truth : folder of label files of the same names, or one file.
     min_size : objects of fewer pixels are left out on both sides.
     tolerance : of the boundary F score, in pixels.
+    classes : the files hold so many classes, background among them, instead of ids of objects;
+        a run of a semantic model says so itself.
     seed : of the bootstrap.
 
     Raises
@@ -117,25 +124,105 @@ def evaluate_folder(
     """
     from delineate.review.figures import evaluation_figure
 
+    if (method := _of_classes(Path(predicted), classes)) is not None:
+        return _evaluate_classes(Path(predicted), Path(truth), Path(out), method, seed, listener)
     pairs, missing = pair_labels(Path(predicted), Path(truth))
     scores: dict[str, ObjectScores] = {}
     for number, (name, found, true) in enumerate(pairs):
         if listener:
             listener.image(name, number, len(pairs))
         try:
-            scores[name] = score_objects(
-                read_labels(true), read_labels(found), min_size=min_size, tolerance=tolerance
-            )
+            own = {
+                name + frame: score_objects(a, b, min_size=min_size, tolerance=tolerance)
+                for frame, a, b in _frames(true, found)
+            }
         except LabelError as error:
             raise LabelError(f"{found} against {true}: {error}") from error
+        scores |= own
         if listener:
-            listener.finished(name, f"AP50 {scores[name].ap[0]:.3f}")
+            mean = np.mean([s.ap[0] for s in own.values()])
+            listener.finished(name, f"AP50 {mean:.3f}")
     tables = score_table(scores, np.random.default_rng(seed))
-    out = Path(out)
+    _write(Path(out), tables)
+    evaluation_figure(
+        np.stack([s.ap for s in scores.values()]), Path(out) / "scores.png", names=list(scores)
+    )
+    return Evaluation(tables, missing)
+
+
+def _write(out: Path, tables: ScoreTables) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_table(out / "scores.csv", tables.images)
     write_table(out / "summary.csv", tables.summary)
-    evaluation_figure(
-        np.stack([s.ap for s in scores.values()]), out / "scores.png", names=list(scores)
-    )
-    return Evaluation(scores, tables, missing)
+
+
+def _frames(true: Path, found: Path) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:
+    """Truth and prediction of an image, or of each time point of a movie as -t0000, -t0001 …
+
+    Raises
+    ------
+    LabelError : one is a movie and the other is not, or they have other lengths.
+    """
+    images = read_label_image(true), read_label_image(found)
+    moving = ["T" in image.axes for image in images]
+    if not any(moving):
+        yield "", images[0].numpy(), images[1].numpy()
+        return
+    frames = [image.sizes.get("T", 0) for image in images]
+    if frames[0] != frames[1]:
+        raise LabelError(
+            f"axes {images[0].axes} of shape {images[0].shape} and {images[1].axes} of "
+            f"{images[1].shape}: expected movies with as many time points"
+        )
+    for t in range(frames[0]):
+        yield f"-t{t:04d}", images[0].select(T=t).numpy(), images[1].select(T=t).numpy()
+
+
+def _of_classes(predicted: Path, classes: int | None) -> Semantic | None:
+    """The method whose classes are scored; None where objects are.
+
+    Raises
+    ------
+    DataError : fewer than two classes.
+    """
+    record = read_json(predicted / "run.json") or {}
+    method = (record.get("recipe") or {}).get("method") or {}
+    if method.get("name") == "semantic":
+        own = Semantic.model_validate(method)
+        return own if classes is None else own.model_copy(update={"classes": classes})
+    if classes is None:
+        return None
+    if classes < 2:
+        raise DataError(f"{classes} classes: expected 2 (background and one more) or more")
+    return Semantic(classes=classes)
+
+
+def _evaluate_classes(
+    predicted: Path,
+    truth: Path,
+    out: Path,
+    method: Semantic,
+    seed: int,
+    listener: Listener | None,
+) -> Evaluation:
+    """Score images of classes: Dice, IoU and the average precision of the connected parts."""
+    from delineate.review.class_scores import class_scores_figure
+
+    if (predicted / "classes").is_dir():
+        predicted = predicted / "classes"
+    pairs, missing = pair_labels(predicted, truth)
+    scores: dict[str, dict[str, float]] = {}
+    for number, (name, found, true) in enumerate(pairs):
+        if listener:
+            listener.image(name, number, len(pairs))
+        try:
+            for frame, a, b in _frames(true, found):
+                scores[name + frame] = method.compare(b, a)
+        except LabelError as error:
+            raise LabelError(f"{found} against {true}: {error}") from error
+        if listener:
+            listener.finished(name, f"Dice {scores[name + frame]['dice']:.3f}")
+    tables = mean_table(scores, np.random.default_rng(seed))
+    _write(out, tables)
+    class_scores_figure(tables.images, out / "scores.png")
+    return Evaluation(tables, missing)
