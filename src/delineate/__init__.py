@@ -12,6 +12,7 @@ _PUBLIC = {
     "Image": "delineate.image",
     "Model": "delineate.model",
     "Recipe": "delineate.recipe",
+    "consensus_folder": "delineate.runs.consensus",
     "evaluate_folder": "delineate.runs.evaluate",
     "load": "delineate.model",
     "predict_folder": "delineate.runs.predict",
@@ -25,6 +26,7 @@ __all__ = [
     "Model",
     "Recipe",
     "__version__",
+    "consensus_folder",
     "evaluate_folder",
     "load",
     "predict_folder",
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from delineate.io import read
     from delineate.model import Model, load
     from delineate.recipe import Recipe
+    from delineate.runs.consensus import consensus_folder
     from delineate.runs.evaluate import evaluate_folder
     from delineate.runs.predict import predict_folder
     from delineate.runs.train import train

@@ -12,8 +12,10 @@ from typing import NamedTuple
 from delineate.errors import ReadError
 from delineate.io.formats import FORMATS, is_zarr, kind_of, without_suffix
 
-_RUN_FOLDERS = frozenset({"labels", "overlays", "maps", "rois", "geojson", "outlines"})
-"""What a run leaves beside its run.json; these are results, not images to work on."""
+_RUN_FOLDERS = frozenset(
+    {"labels", "overlays", "maps", "rois", "geojson", "outlines", "classes", "uncertainty", "soft"}
+)
+"""What a run leaves beside its record; these are results, not images to work on."""
 
 _RUN_PICTURES = frozenset({"scores.png", "curves.png"})
 """Pictures of results beside them."""
