@@ -205,7 +205,7 @@ def test_places_that_imagej_gives(tmp_path: Path) -> None:
         for key, value in places.items():
             setattr(roi, key, value)
         areas = load_rois(archive(tmp_path / "a.zip", roi), 6).areas
-        found = draw(areas, shape, "a.zip", axes=axes, channels=channels, time=None)
+        found = draw(areas, shape, "a.zip", axes=axes, channels=channels)
         if found.left_out:
             return found.left_out[0]
         return tuple(int(i) for i in np.argwhere(found.labels)[0][:-2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import keyword
 import re
 import textwrap
 from collections.abc import Callable
@@ -19,6 +20,7 @@ COMMANDS = {
     "consensus": "Estimate one ground truth from several experts, and show how far they agree.",
     "decode": "Decode kept maps again with other thresholds, without running the network.",
     "export": "Write the outlines of predicted objects for ImageJ, QuPath or as text.",
+    "import": "Make labels for training of outlines that were corrected in Fiji or QuPath.",
     "recipes": "List the recipes of the package, print one, or list every setting.",
     "info": "Tell what is in an image, a label file, a model, or this installation.",
 }
@@ -54,7 +56,7 @@ def make_app(chosen: str = "") -> App:
     )
     for order, (name, text) in enumerate(COMMANDS.items()):
         if name == chosen:
-            function = getattr(importlib.import_module(f"delineate.cli.{name}"), name)
+            function = getattr(importlib.import_module(f"delineate.cli.{word(name)}"), word(name))
             app.command(
                 function,
                 name=name,
@@ -64,8 +66,14 @@ def make_app(chosen: str = "") -> App:
                 help_epilogue="",
             )
         else:
-            app.command(f"delineate.cli.{name}:{name}", name=name, help=text, sort_key=order)
+            place = f"delineate.cli.{word(name)}:{word(name)}"
+            app.command(place, name=name, help=text, sort_key=order)
     return app
+
+
+def word(command: str) -> str:
+    """Name of a command as Python lets functions and modules be called: ``import_``."""
+    return f"{command}_" if keyword.iskeyword(command) else command
 
 
 def _description(function: Callable[..., int]) -> str:

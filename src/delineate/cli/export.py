@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -20,11 +20,19 @@ def export(
     geojson: bool = False,
     outlines: bool = False,
     zarr: bool = False,
+    color: Annotated[
+        Literal["uncertainty", "class"], Parameter(name=["--color", "--colour"])
+    ] = "uncertainty",
+    detections: bool = False,
 ) -> int:
     """Write predicted objects in formats of other programs, without running a model.
 
+    ROIs and GeoJSON hold the objects of an image in the order of their uncertainty, those first
+    that a person should look at first. Correct them in Fiji or QuPath, save them under the same
+    name, and `delineate import` makes labels for training of them.
+
         delineate export out --rois
-        delineate export out --geojson -o for-qupath
+        delineate export out --geojson -o for-qupath --color class
         delineate export labels.tif --outlines -o outlines
 
     Parameters
@@ -42,6 +50,12 @@ def export(
         Text, one object a line: x,y,x,y,…
     zarr
         OME-Zarr labels.
+    color
+        What the colours of ROIs and GeoJSON tell: uncertainty from blue (0) over yellow to red
+        (0.25), or the class.
+    detections
+        GeoJSON of detections instead of annotations: quicker in QuPath where there are tens of
+        thousands, but it does not let them be corrected.
     """
     from delineate.errors import DelineateError
     from delineate.runs.export import export_folder
@@ -61,6 +75,8 @@ def export(
     is_run = (source / "run.json").exists()
     folder = out or (source if is_run else source.resolve().parent)
     with RunProgress("exporting") as progress:
-        count = export_folder(source, folder, formats, listener=progress)
+        count = export_folder(
+            source, folder, formats, color=color, editable=not detections, listener=progress
+        )
     say(f"{plural(count, 'image')} → {folder}")
     return 0

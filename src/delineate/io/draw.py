@@ -59,12 +59,11 @@ class Drawn:
 
 
 class _Frame(NamedTuple):
-    """Numbers of times, planes and channels of an image, and whether it has times and planes."""
+    """Numbers of times, planes and channels of an image; 0 where it has no such axis."""
 
     times: int
     planes: int
     channels: int
-    time: int | None
 
 
 def draw(
@@ -74,7 +73,6 @@ def draw(
     *,
     axes: str | None = None,
     channels: int = 1,
-    time: int | None = None,
     taken: int = 0,
 ) -> Drawn:
     """Draw areas as objects, by these rules.
@@ -84,7 +82,8 @@ def draw(
     - Areas without an id are objects of their own, numbered above all ids, in their order.
     - A pixel in several objects goes to the one of the fewest pixels, so that a small object drawn
       on a large one stays; among equals to the later one.
-    - An area that tells no plane of a volume, or no time of a movie, is left out.
+    - An area that tells no plane of a volume, or no time of a movie, is left out; times are
+      ignored where the image has none.
 
     Parameters
     ----------
@@ -93,7 +92,6 @@ def draw(
     name : the file, for messages.
     axes : of `shape`, "YX", "ZYX", "TYX" or "TZYX"; YX or ZYX by its length where None.
     channels : of the image: ImageJ counts places in a stack over them too.
-    time : to which areas belong that do not tell one.
     taken : ids up to this one are not given to objects without id.
 
     Raises
@@ -105,7 +103,7 @@ def draw(
     if len(axes) != len(shape) or axes not in ("YX", "ZYX", "TYX", "TZYX"):
         raise LabelError(f"{name}: labels have the axes YX or ZYX, not a shape of {shape}")
     sizes = dict(zip(axes, shape, strict=True))
-    frame = _Frame(sizes.get("T", 0), sizes.get("Z", 0), channels, time)
+    frame = _Frame(sizes.get("T", 0), sizes.get("Z", 0), channels)
     left_out: list[str] = []
     kept, plane_of = [], []
     for area in areas:
@@ -132,14 +130,12 @@ def _plane(area: Area, frame: _Frame, name: str) -> int | str:
             raise LabelError(f"{name}: {area.name} lies in plane {area.position} of {frame.planes}")
     if frame.planes == 0 and z:
         raise LabelError(f"{name}: has an object in plane {z + 1}, a single plane is expected")
-    if t is None or not frame.times:
-        t = frame.time
     for place, count, word in ((z, frame.planes, "plane"), (t, frame.times, "time")):
         if count > 1 and place is None:
             return f"has no {word}"
         if count and place is not None and not 0 <= place < count:
             raise LabelError(f"{name}: has an object in {word} {place + 1} of {count}")
-    return (t or 0) * max(frame.planes, 1) + (z or 0) if frame.times else (z or 0)
+    return ((t or 0) if frame.times else 0) * max(frame.planes, 1) + (z or 0)
 
 
 def _draw(

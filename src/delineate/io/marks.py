@@ -150,10 +150,10 @@ def kind_of(text: str) -> int | str | None:
 def positive(value: Any) -> int | None:
     """A whole number from 1 that 64 bits hold, whatever it is written as; else None."""
     try:
-        number = int(value)
+        number = int(value) if not isinstance(value, str) or value.isdecimal() else float(value)
+        return int(number) if int(number) == float(value) and 0 < int(number) < 2**64 else None
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if number == float(value) and 0 < number < 2**64 else None
 
 
 def _kind_text(value: Any) -> str:

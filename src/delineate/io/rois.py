@@ -203,7 +203,10 @@ def _entries(path: Path) -> Iterator[tuple[str, bytes]]:
             yield path.stem, path.read_bytes()
             return
         with zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if _is_roi(entry.filename)]
+            every = archive.infolist()
+            entries = [entry for entry in every if _is_roi(entry.filename)]
+            if every and not entries:
+                raise ReadError(f"{path}: holds no ROIs, but {every[0].filename} and the like")
             _check_sizes(path, [entry.file_size for entry in entries])
             for entry in entries:
                 yield _stem(entry.filename), archive.read(entry)

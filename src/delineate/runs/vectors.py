@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from delineate.io import write_geojson, write_outlines, write_rois
 
 if TYPE_CHECKING:
+    from delineate.io.marks import ColorBy
     from delineate.labels import Table
 
 VECTORS = {"rois": ".zip", "geojson": ".geojson", "outlines": ".txt"}
@@ -24,6 +25,10 @@ def write_vectors(
     axes: str,
     formats: Sequence[str],
     objects: Table | None = None,
+    *,
+    color: ColorBy = "uncertainty",
+    editable: bool = True,
+    channels: int = 1,
 ) -> None:
     """Write ``FORMAT/NAME`` with the outlines of an image; of a movie one file a time, NAME-t0000….
 
@@ -31,22 +36,26 @@ def write_vectors(
     ----------
     labels : label image with the axes `axes`, its ids unique over all times.
     formats : of `VECTORS`.
-    objects : table of the objects, whose numbers go into GeoJSON.
+    objects : table of the objects: its column ``uncertainty`` decides their order in ROIs and
+        GeoJSON, ``class`` is their class, and its numbers go into GeoJSON.
+    color : of ROIs and GeoJSON: by uncertainty, or by class.
+    editable : GeoJSON of annotations, which QuPath lets a person correct, or of detections.
+    channels : of the image, which decide how ImageJ counts the places in a stack.
 
     Raises
     ------
     LabelError, WriteError : a format cannot hold these labels, or the file cannot be written.
     """
-    parts = {name: labels}
+    parts: dict[str, tuple[NDArray[Any], int | None]] = {name: (labels, None)}
     if "T" in axes:
-        parts = {f"{name}-t{t:04d}": frame for t, frame in enumerate(labels)}
+        parts = {f"{name}-t{t:04d}": (frame, t) for t, frame in enumerate(labels)}
     for kind in formats:
-        for own, part in parts.items():
+        for own, (part, time) in parts.items():
             path = folder / kind / f"{own}{VECTORS[kind]}"
             path.parent.mkdir(parents=True, exist_ok=True)
             if kind == "rois":
-                write_rois(path, part)
+                write_rois(path, part, objects, color=color, time=time, channels=channels)
             elif kind == "geojson":
-                write_geojson(path, part, objects)
+                write_geojson(path, part, objects, color=color, time=time, editable=editable)
             else:
                 write_outlines(path, part)

@@ -1,0 +1,95 @@
+"""`delineate export` and `delineate import`: the loop of review, and what goes wrong in it."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from roifile import ROI_TYPE, ImagejRoi
+
+from delineate.cli import main
+from delineate.io import read_labels
+from domes import dome_model, write_domes
+
+
+def call(*arguments: object) -> int:
+    """Run a command in this process; its exit status."""
+    with pytest.raises(SystemExit) as exit_:
+        main([str(a) for a in arguments])
+    return int(exit_.value.code or 0)
+
+
+def box(x: int, y: int, side: int, name: str) -> tuple[str, bytes]:
+    roi = ImagejRoi(roitype=ROI_TYPE.RECT, left=x, top=y, right=x + side, bottom=y + side)
+    return f"{name}.roi", roi.tobytes()
+
+
+def rewrite(path: Path, added: list[tuple[str, bytes]], removed: int = 0) -> None:
+    """Leave out the first ROIs of an archive and add others."""
+    with zipfile.ZipFile(path) as old:
+        entries = [(name, old.read(name)) for name in old.namelist()][removed:]
+    with zipfile.ZipFile(path, "w") as new:
+        for name, data in entries + added:
+            new.writestr(name, data)
+
+
+def test_predict_export_correct_import_train(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = dome_model().save(tmp_path / "domes")
+    write_domes(tmp_path / "images", ("a", "b", "c"))
+    out, data = tmp_path / "out", tmp_path / "corrected"
+    run = ("predict", tmp_path / "images", "-o", out, "--model", model, "--allow-imports")
+    assert call(*run) == 0
+    assert call("export", out, "--rois", "--colour", "uncertainty") == 0
+    before = {name: read_labels(out / "labels" / f"{name}.tif") for name in "ab"}
+    y, x = next(
+        (y, x) for y in range(72) for x in range(72) if not before["a"][y : y + 8, x : x + 8].any()
+    )
+    added = [box(x + 1, y + 1, 6, "0063-0005"), box(x, y, 8, "new")]
+    rewrite(out / "rois" / "a.zip", added, removed=1)
+    (out / "rois" / "c.zip").unlink()
+    capsys.readouterr()
+    assert call("import", out / "rois", "-o", data) == 0
+    told = capsys.readouterr().err.splitlines()
+    after = {name: read_labels(data / "labels" / f"{name}.tif") for name in "ab"}
+    np.testing.assert_array_equal(after["b"], before["b"])
+    gone = set(np.unique(before["a"])) - set(np.unique(after["a"]))
+    assert len(gone) == 1
+    assert {6, 7} <= set(np.unique(after["a"]))
+    assert (after["a"][y + 1 : y + 7, x + 1 : x + 7] == 6).all()
+    assert "a: 6 objects, 2 added, 1 removed, 36 contested pixels" in told
+    assert "b: 5 objects" in told
+    assert told[-3:] == [
+        "36 pixels in several objects went to the smaller",
+        "1 image without outlines, not imported",
+        f"2 images, 11 objects (2 added, 1 removed, 0 changed, 9 unchanged) → {data / 'data.csv'}",
+    ]
+    with (data / "import.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["contested_pixels"] for row in csv.DictReader(file)] == ["36", "0"]
+    settings = ("--data.diameter", "18", "--network.options", '{"features": [8, 16]}')
+    quick = ("--train.steps", "2", "--train.patch", "32", "--train.batch", "2")
+    train = ("train", data / "data.csv", "-o", tmp_path / "better", *settings, *quick)
+    assert call(*train, "--train.device", "cpu", "--train.precision", "fp32") == 0
+    assert (tmp_path / "better" / "model").is_dir()
+
+
+def test_bad_files_make_the_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_domes(tmp_path / "images", ("a", "b"))
+    source = tmp_path / "drawn"
+    source.mkdir()
+    for name in ("a", "b"):
+        with zipfile.ZipFile(source / f"{name}.zip", "w") as file:
+            file.writestr(*box(5, 5, 5, "x"))
+    (source / "b.zip").write_bytes(b"no zip")
+    arguments = ("import", source, "-o", tmp_path / "data", "--images", tmp_path / "images")
+    assert call(*arguments) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert "a: 1 objects" in told
+    assert any(line.startswith("b: failed: ") and "b.zip: cannot be read" in line for line in told)
+    assert told[-1] == f"delineate: 1 file failed, see {tmp_path / 'data' / 'import.csv'}"
+    assert call("import", source, "-o", tmp_path / "data") == 2
+    assert "name the images (--images) or the run" in capsys.readouterr().err
