@@ -95,9 +95,10 @@ class Posterior:
             if self.spread is not None:
                 yield where, decompose(mean.numpy(), self.spread[0, where], self.spread[1, where])
                 continue
-            own = decompose(mean.numpy(), *moments(mean[None])[0].numpy())
-            none = np.broadcast_to(np.float32(0), own.entropy.shape)
-            yield where, Spread(own.predictive, none, own.entropy, none)
+            squares, entropy = moments(mean[None])[0].numpy()
+            variance = np.maximum(1 - squares, 0) / np.float32(len(mean))
+            none = np.broadcast_to(np.float32(0), entropy.shape)
+            yield where, Spread(variance, none, entropy, none)
 
 
 class Pooled:
@@ -154,9 +155,13 @@ def whole_spread(posterior: Posterior, method: Method, by_plane: bool) -> Spread
     shape = posterior.maps.shape[1:]
     fields = ("aleatoric", "epistemic", "entropy", "mutual_information")
     whole = {name: np.empty(shape, np.float32) for name in fields}
+    if posterior.draws == 1:  # one draw cannot disagree with itself, and takes no memory for it
+        none = np.broadcast_to(np.float32(0), shape)
+        whole |= {"epistemic": none, "mutual_information": none}
     for where, part in posterior.slabs(method, by_plane):
         for name, values in whole.items():
-            values[where] = getattr(part, name)
+            if values.flags.writeable:
+                values[where] = getattr(part, name)
     return Spread(**whole)
 
 
