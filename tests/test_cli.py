@@ -18,7 +18,7 @@ import pytest
 import tifffile
 
 from delineate.cli import main
-from delineate.cli.app import COMMANDS, word
+from delineate.cli.app import COMMANDS, python_name
 from delineate.io import read_labels, write_labels
 from delineate.model import Model
 from domes import dome_model, domes, write_domes
@@ -431,8 +431,8 @@ def test_help_teaches_by_example(
     page = capsys.readouterr().out
     lines = [line.strip() for line in page.splitlines()]
     assert all(len(line) <= 80 for line in page.splitlines())
-    module = __import__(f"delineate.cli.{word(command)}", fromlist=[word(command)])
-    source = getattr(module, word(command)).__doc__
+    module = __import__(f"delineate.cli.{python_name(command)}", fromlist=[python_name(command)])
+    source = getattr(module, python_name(command)).__doc__
     examples = re.findall(r"^ {8}(delineate .*)$", source, re.MULTILINE)
     assert len(examples) >= 2
     for example in examples:

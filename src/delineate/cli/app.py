@@ -56,7 +56,8 @@ def make_app(chosen: str = "") -> App:
     )
     for order, (name, text) in enumerate(COMMANDS.items()):
         if name == chosen:
-            function = getattr(importlib.import_module(f"delineate.cli.{word(name)}"), word(name))
+            module = importlib.import_module(f"delineate.cli.{python_name(name)}")
+            function = getattr(module, python_name(name))
             app.command(
                 function,
                 name=name,
@@ -66,14 +67,14 @@ def make_app(chosen: str = "") -> App:
                 help_epilogue="",
             )
         else:
-            place = f"delineate.cli.{word(name)}:{word(name)}"
+            place = f"delineate.cli.{python_name(name)}:{python_name(name)}"
             app.command(place, name=name, help=text, sort_key=order)
     return app
 
 
-def word(command: str) -> str:
+def python_name(command: str) -> str:
     """Name of a command as Python lets functions and modules be called: ``import_``."""
-    return f"{command}_" if keyword.iskeyword(command) else command
+    return f"{command}_" if keyword.iskeypython_name(command) else command
 
 
 def _description(function: Callable[..., int]) -> str:
