@@ -74,7 +74,7 @@ def make_app(chosen: str = "") -> App:
 
 def python_name(command: str) -> str:
     """Name of a command as Python lets functions and modules be called: ``import_``."""
-    return f"{command}_" if keyword.iskeypython_name(command) else command
+    return f"{command}_" if keyword.iskeyword(command) else command
 
 
 def _description(function: Callable[..., int]) -> str:
