@@ -194,6 +194,8 @@ def test_what_has_no_area_is_named(tmp_path: Path) -> None:
         feature("LineString", [[1, 1], [2, 2]]),
         {"type": "Feature", "geometry": None, "properties": {"name": "nothing"}},
         feature("Polygon", [], name="empty"),
+        feature("Polygon", SQUARE, name="A-1", objectType="tmaCore"),
+        {**feature("Polygon", SQUARE), "id": "PathTileObject"},
         feature("Polygon", SQUARE, name="cell"),
     ]
     drawing = load_geojson(save(tmp_path / "a.geojson", content))
@@ -203,6 +205,8 @@ def test_what_has_no_area_is_named(tmp_path: Path) -> None:
         "feature 2 is a LineString without area",
         "nothing has no geometry",
         "empty is a Polygon without area",
+        "A-1 is a tmaCore, which holds objects",
+        "feature 6 is a PathTileObject, which holds objects",
     ]
 
 

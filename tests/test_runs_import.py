@@ -257,6 +257,18 @@ def test_drawings_from_nothing(tmp_path: Path) -> None:
     assert rows(tmp_path / "data" / "import.csv")[0]["file"] == "0000-0007.roi and 2 more"
 
 
+def test_a_single_point_says_that_there_is_nothing(tmp_path: Path) -> None:
+    out = make_run(tmp_path / "run", {"a": cells(), "b": cells()})
+    (out / "rois").mkdir()
+    point = ImagejRoi.frompoints([[3, 3]])
+    point.roitype = ROI_TYPE.POINT
+    point.tofile(out / "rois" / "a.roi")
+    summary = import_folder(out / "rois", tmp_path / "data")
+    assert summary.changes is not None
+    assert (summary.objects, summary.changes.removed, summary.left_out) == (0, 5, 1)
+    assert not read_labels(tmp_path / "data" / "labels" / "a.tif").any()
+
+
 def test_groups_of_imagej_are_classes_and_one_class_is_everyones(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros(SHAPE, np.uint8))
     first, second, third = box(1, 1, 4, 4, "a"), box(11, 1, 4, 4, "b"), box(21, 1, 4, 4, "c")

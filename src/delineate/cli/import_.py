@@ -45,7 +45,8 @@ def import_(
 
     In Fiji: open the image and its zip in the ROI Manager, change outlines (then press Update),
     delete and add (press t), and save all under More » Save. Names may be changed; ROIs whose names
-    hold the same id, as in id17, are one object. In QuPath: drag the GeoJSON onto the image, change
+    hold the same id, as in id17, are one object; where no object is left, save a single point in
+    the place of the zip. In QuPath: drag the GeoJSON onto the image, change
     the annotations, and use File » Export objects as GeoJSON. Where objects overlap, the smaller
     one has the pixels. Points and lines are left out.
 

@@ -22,6 +22,9 @@ log = logging.getLogger("delineate")
 ID = "delineate id"
 """Measurement that holds the id of an object."""
 
+_CONTAINERS = ("root", "tile", "tmaCore", "PathRootObject", "PathTileObject", "TMACoreObject")
+"""Objects of QuPath that hold others and are none to learn from, by ``objectType`` or old ``id``."""
+
 _LARGEST = 2 << 30
 """Bytes of a file above which it is refused."""
 
@@ -55,7 +58,8 @@ def load_geojson(path: str | Path, *, nuclei: bool = False) -> Drawing:
     """Areas of the features in a GeoJSON file, in their order.
 
     A file holds a FeatureCollection, a list of features, one feature, a geometry or a
-    GeometryCollection. Points and lines are named in `Drawing.left_out`.
+    GeometryCollection. Points, lines, tiles and cores are named in
+    `Drawing.left_out`.
 
     Parameters
     ----------
@@ -122,6 +126,9 @@ def _area(feature: dict[str, Any], number: int, nuclei: bool) -> Area | str:
         geometry = nucleus
     properties = feature.get("properties") or {}
     name = str(properties.get("name") or f"feature {number}")
+    kind = properties.get("objectType") or feature.get("id")
+    if kind in _CONTAINERS:
+        return f"{name} is a {kind}, which holds objects"
     members = list(_members(geometry or {}))
     patches = [patch for member in members for patch in _patches(member)]
     if not patches:
