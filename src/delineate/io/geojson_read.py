@@ -23,7 +23,7 @@ ID = "delineate id"
 """Measurement that holds the id of an object."""
 
 _CONTAINERS = ("root", "tile", "tmaCore", "PathRootObject", "PathTileObject", "TMACoreObject")
-"""Objects of QuPath that hold others and are none to learn from, by ``objectType`` or old ``id``."""
+"""Objects of QuPath that hold others, by their ``objectType`` or, before QuPath 0.3, ``id``."""
 
 _LARGEST = 2 << 30
 """Bytes of a file above which it is refused."""
