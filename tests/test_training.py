@@ -100,6 +100,7 @@ def test_learns_round_objects_and_leaves_a_whole_run(dataset, tmp_path, monkeypa
     assert model.description.scores[0]["val_ap50"] >= 0.8
     assert heard.steps == list(range(1, 121))
     assert {p.name for p in out.iterdir()} == {
+        "calibration.png",
         "checkpoints",
         "curves.png",
         "left-out.csv",

@@ -14,10 +14,11 @@ from conftest import small_recipe
 from delineate.data.folds import fold_pairs
 from delineate.data.layouts import Pair
 from delineate.errors import DataError, RecipeError
+from delineate.io import read_labels
 from delineate.model import Model, load
 from delineate.runs import members as members_module
 from delineate.runs.train import Silent, train
-from delineate.uncertainty import Reference
+from delineate.uncertainty import Reference, Reliability
 
 
 def recipe(dataset: Path, **settings: Any) -> Any:
@@ -71,6 +72,12 @@ def test_an_ensemble_has_a_member_a_fold_and_a_reference_of_all_images(dataset, 
         rows = list(csv.DictReader(file))
     assert sorted(r["image"] for r in rows) == names
     assert {r["member"] for r in rows} == {"0", "1"}
+    before, after = (
+        Reliability.from_dict(model.description.calibration[k]) for k in ("before", "after")
+    )
+    assert before.n == after.n == sum(read_labels(p).size for p in (dataset / "labels").iterdir())
+    assert after.ece <= before.ece + 0.01
+    assert (tmp_path / "run" / "calibration.png").stat().st_size > 1000
     # Each image was predicted by the member that did not see it.
     for number in (0, 1):
         own = {r["image"] for r in rows if r["member"] == str(number)}
@@ -85,16 +92,16 @@ def test_an_ensemble_that_was_killed_goes_on_with_the_member_that_lacks(
 ):
     whole = train(recipe(dataset), tmp_path / "whole")
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     class Stops(Silent):
         def step(self, progress: Any) -> None:
             if (out / "member-1").exists() and progress.step == 3:
-                raise Killed
+                raise KilledError
 
     out = tmp_path / "cut"
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(recipe(dataset), out, reporter=Stops())
     assert (out / "member-0" / members_module.SCORES).is_file()
     assert not (out / "member-1" / members_module.SCORES).exists()

@@ -43,6 +43,7 @@ class Description(BaseModel):
     scores : validation scores of each member.
     reference : uncertainty and score of images that no member, or not the one that predicted them,
         was trained on: what uncertainty means for this model.
+    calibration : reliability of the pixels of these images before and after the temperature.
     provenance : numbers and hashes of the training images, versions, command, licence.
     """
 
@@ -55,6 +56,7 @@ class Description(BaseModel):
     diameter: float | None = None
     scores: tuple[dict[str, float], ...] = ()
     reference: dict[str, Any] | None = None
+    calibration: dict[str, Any] | None = None
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 

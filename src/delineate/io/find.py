@@ -17,7 +17,7 @@ _RUN_FOLDERS = frozenset(
 )
 """What a run leaves beside its record; these are results, not images to work on."""
 
-_RUN_PICTURES = frozenset({"scores.png", "curves.png"})
+_RUN_PICTURES = frozenset({"scores.png", "curves.png", "calibration.png"})
 """Pictures of results beside them."""
 
 

@@ -10,20 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from delineate.data.splits import Split
-from delineate.data.truth import read_truth
+from delineate.data.truth import Known, read_truth
 from delineate.io import write_table
 from delineate.model import Model
+from delineate.review.calibration import calibration_figure
 
 if TYPE_CHECKING:
     from delineate.inference.runner import RunOptions
+    from delineate.methods.base import Maps, Method
     from delineate.training.tune import Case
-    from delineate.uncertainty import FeatureStatistics
+    from delineate.uncertainty import FeatureStatistics, Reliability
 
 TABLE = "left-out.csv"
 MOST = 200
@@ -55,6 +57,7 @@ def assess(
         return model
     recipe, rows = model.recipe, []
     features: list[list[NDArray[np.float32]]] = [[] for _ in splits]
+    calibration: list[Calibration] = []
     method = recipe.method
     for number in range(len(splits)):
         own = [left_out[name][1] for name in names if left_out[name][0] == number]
@@ -67,6 +70,7 @@ def assess(
             truth = read_truth(pair, method, found.labels.shape, recipe.data.axes)
             scores = method.score(found.posterior.maps, truth.labels)
             features[number] += found.features
+            calibration.append(calibrated(found.posterior.maps, method, truth))
             rows.append(
                 {
                     "image": pair.name,
@@ -87,8 +91,41 @@ def assess(
         "aleatoric",
         "out-of-fold" if recipe.ensemble.folds else "held-out",
     )
-    described = model.description.model_copy(update={"reference": reference.to_dict()})
+    before, after = (sum(both[1:], both[0]) for both in zip(*calibration, strict=True))
+    calibration_figure(before, after, out / "calibration.png")
+    described = model.description.model_copy(
+        update={
+            "reference": reference.to_dict(),
+            "calibration": {"before": before.to_dict(), "after": after.to_dict()},
+        }
+    )
     return replace(model, description=described, novelty=_novelty(cases, features))
+
+
+class Calibration(NamedTuple):
+    """Reliability of the pixels without and with the temperature of the method."""
+
+    before: Reliability
+    after: Reliability
+
+
+def calibrated(maps: Maps, method: Method, truth: Known) -> Calibration:
+    """Reliability of the class probabilities of one draw."""
+    import torch
+
+    from delineate.uncertainty import apply_temperature, pixel_reliability
+
+    p = method.distribution(torch.from_numpy(maps)[None])[0].numpy()
+    if method.truth == "classes":
+        classes = truth.labels
+    elif len(p) > 2 and truth.classes is not None:
+        classes = np.where(truth.labels > 0, truth.classes, 0)
+    else:
+        classes = (truth.labels > 0).astype(np.int64)
+    plain = apply_temperature(p, 1 / method.temperature)
+    return Calibration(
+        pixel_reliability(plain, classes, ignore=-1), pixel_reliability(p, classes, ignore=-1)
+    )
 
 
 def _novelty(
