@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from delineate.cli.progress import TrainProgress, say
+
+if TYPE_CHECKING:
+    from delineate.model import Model
+    from delineate.recipe import Recipe
 
 
 def train(
@@ -16,6 +20,7 @@ def train(
     *settings: Annotated[str, Parameter(allow_leading_hyphen=True)],
     out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("runs/model"),
     start: Annotated[str | None, Parameter(name="--from")] = None,
+    find_rate: bool = False,
     threads: int | None = None,
     allow_imports: bool = False,
 ) -> int:
@@ -34,6 +39,7 @@ def train(
         delineate train my-data -o runs/mine --from nuclei --train.steps 300
         delineate train my-data -o runs/mine --data.diameter 40 --train.batch 4
         delineate train recipe.yaml -o runs/mine --seed 1
+        delineate train recipe.yaml -o runs/rates --find-rate
 
     Parameters
     ----------
@@ -46,6 +52,9 @@ def train(
     start
         Model whose weights training starts from: a name, or a folder. Without a recipe, its own
         recipe (channels, scale, normalisation) is taken.
+    find_rate
+        Train nothing; try learning rates in a hundred steps, write rates.csv and rates.png into the
+        output folder, and suggest one for --train.learning_rate.
     threads
         Threads of the processor to use; by default all.
     allow_imports
@@ -71,10 +80,24 @@ def train(
         chosen = Recipe.build(values, "these settings")
     else:
         chosen = Recipe.load(recipe, overrides)
+    if find_rate:
+        return _find_rate(chosen, out, base, allow_imports)
     with TrainProgress() as progress:
         model = runs.train(chosen, out, start=base, reporter=progress, allow_imports=allow_imports)
     scores = ", ".join(
         f"{k.removeprefix('val_')} {v:.3f}" for k, v in model.description.scores[0].items()
     )
     say(f"model → {out / 'model'}" + (f" (validation: {scores})" if scores else ""))
+    return 0
+
+
+def _find_rate(recipe: Recipe, out: Path, base: Model | None, allow_imports: bool) -> int:
+    from delineate.runs.rates import find_rates
+
+    with TrainProgress() as progress:
+        found = find_rates(recipe, out, start=base, reporter=progress, allow_imports=allow_imports)
+    if found.suggested is None:
+        say(f"the loss fell at no rate; see {out / 'rates.png'}")
+    else:
+        say(f"suggested: --train.learning_rate {found.suggested:.2g}; see {out / 'rates.png'}")
     return 0

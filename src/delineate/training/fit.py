@@ -24,6 +24,7 @@ from delineate.errors import RecipeError
 from delineate.inference.runner import channels_last, resolve_device, resolve_precision
 from delineate.methods.base import Method
 from delineate.training.callbacks import Keep, Log, Progress
+from delineate.training.freeze import FrozenEncoder
 from delineate.training.options import TrainOptions
 from delineate.training.supervised import Supervised
 
@@ -99,7 +100,7 @@ def fit(
     Raises
     ------
     RecipeError : the loss or the weights became infinite or NaN.
-    ModelError : the device is not usable here.
+    ModelError : the device is not usable here, or the network names no encoder to freeze.
     """
     check_options(options)
     device = resolve_device(options.device)
@@ -123,6 +124,8 @@ def fit(
     log = Log(folder, options, tell, after_validation)
     monitor = f"val_{method.monitor}" if chosen else None
     callbacks: list[Callback] = [log]
+    if options.frozen_steps:
+        callbacks.append(FrozenEncoder(network, options.frozen_steps))
     if monitor and options.patience:
         # It judges before the checkpoints of the round are written, so that they know of it.
         callbacks.append(

@@ -24,7 +24,14 @@ class TrainOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(800, ge=1, description="optimiser steps in all; rounded up to equal rounds")
+    steps: int = Field(
+        800, ge=1, description="optimiser steps of all weights; rounded up to equal rounds"
+    )
+    frozen_steps: int = Field(
+        0,
+        ge=0,
+        description="steps before them that keep the encoder as it is, for pretrained weights",
+    )
     batch: int = Field(8, ge=1, description="patches in a step")
     patch: int | None = Field(
         None, ge=16, description="side of a patch in pixels; null: 192 in 2D, 64 in 3D"
@@ -67,16 +74,16 @@ class TrainOptions(BaseModel):
     @property
     def epochs(self) -> int:
         """Rounds, each of which ends with a validation and a checkpoint."""
-        return max(1, round(self.steps / self.validate_every))
+        return max(1, round((self.frozen_steps + self.steps) / self.validate_every))
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps in each round."""
-        return math.ceil(self.steps / self.epochs)
+        return math.ceil((self.frozen_steps + self.steps) / self.epochs)
 
     @property
     def total(self) -> int:
-        """Optimiser steps that are taken: rounds of equal length, so hardly more than `steps`."""
+        """Optimiser steps that are taken: rounds of equal length, so hardly more than asked for."""
         return self.epochs * self.steps_per_epoch
 
     def placing(self, truth: Literal["objects", "classes"]) -> Placing:
@@ -112,12 +119,17 @@ class TrainOptions(BaseModel):
         return {"optimizer": make, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def rate(self, step: int, total: int) -> float:
-        """Learning rate at a step, as a share of the largest.
+        """Learning rate at a step of `total`, as a share of the largest.
 
+        The frozen steps have a schedule of their own, those after them too (Smith & Topin 2019).
         "one-cycle": cosine from 1/25 up over the first 15 % and down to 0 (Smith & Topin 2019).
         "cellpose": 0 → 1 over the first 2 %, constant, then halved every 2 % from 80 % on
         (Stringer et al. 2021: 10, 400 and 10 of 500 epochs).
         """
+        if step < self.frozen_steps:
+            total = min(self.frozen_steps, total)
+        else:
+            step, total = step - self.frozen_steps, max(1, total - self.frozen_steps)
         done = min(step / total, 1.0)
         if self.schedule == "cellpose":
             if done < 0.02:

@@ -1,0 +1,79 @@
+"""The learning-rate finder for a recipe: pictures and numbers of a range test, no training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from delineate.data.layouts import find_pairs
+from delineate.data.samples import Preparation, prepare
+from delineate.errors import RecipeError
+from delineate.recipe import Recipe
+from delineate.runs.members import member_splits
+from delineate.runs.train import Reporter, Silent, _clear, _geometry
+
+if TYPE_CHECKING:
+    from delineate.model import Model
+    from delineate.training.rates import Rates
+
+
+def find_rates(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    start: Model | None = None,
+    reporter: Reporter | None = None,
+    allow_imports: bool = False,
+) -> Rates:
+    """Try learning rates on the training images of the first member, before any training.
+
+    Writes ``rates.csv`` and ``rates.png`` into `out`, and leaves no weights. Parameters and errors
+    are those of `delineate.runs.train.train`.
+    """
+    import torch
+
+    from delineate import networks
+    from delineate.model import load_strictly
+    from delineate.networks.pretrained import start_encoder
+    from delineate.training.rates import find_rate
+
+    reporter, out = reporter or Silent(), Path(out)
+    data = recipe.data
+    if data.images is None:
+        raise RecipeError("data.images is not set: which folder holds the training images?")
+    reporter.stage("looking for images")
+    pairs = member_splits(
+        recipe, find_pairs(data.images, data.labels, data.classes, data.table, data.soft)
+    )[0].train
+    ndim, channels = _geometry(recipe, pairs)
+    preparation = Preparation(
+        recipe.method, recipe.normalise, data.diameter, channels, data.channels, ndim, data.axes
+    )
+    reporter.stage(f"preparing {len(pairs)} training images")
+    samples = prepare(pairs, preparation, out / "cache", reporter.preparing)
+    torch.manual_seed(recipe.seed)
+    network = networks.build(
+        recipe.network,
+        channels,
+        recipe.method.out_channels(ndim),
+        ndim,
+        allow_imports=allow_imports,
+    )
+    if start is None:
+        start_encoder(network, recipe.network, ndim)
+    else:
+        load_strictly(network, start.members[0], f"model {start.name}")
+    reporter.stage("trying learning rates")
+    found = find_rate(
+        network,
+        recipe.method,
+        samples,
+        recipe.train,
+        recipe.augment,
+        ndim=ndim,
+        seed=recipe.seed,
+        tell=reporter.step,
+    )
+    found.save(out)
+    _clear(out / "cache")
+    return found
