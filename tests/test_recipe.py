@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import yaml
 
 from conftest import disks, picture
 from delineate.errors import RecipeError
+from delineate.io import read_labels
 from delineate.methods.flows import Flows
 from delineate.methods.semantic import Semantic
 from delineate.recipe import Recipe, fields, override, packaged_recipes
@@ -240,22 +242,54 @@ def volumes(folder: Path) -> Path:
     return folder
 
 
+def masks(folder: Path) -> Path:
+    """The labels of a folder as classes: 255 where there is any object."""
+    for file in (folder / "labels").iterdir():
+        mask = (read_labels(file, axes="ZYX" if file.suffix == ".npy" else None) > 0) * np.uint8(
+            255
+        )
+        np.save(file, mask) if file.suffix == ".npy" else tifffile.imwrite(file, mask)
+    return folder
+
+
+SMALL_NETWORKS = {
+    "residual-unet": {"features": [4, 8]},
+    "unet": {"channels": [4, 8], "num_res_units": 1},
+}
+
+
 @pytest.mark.parametrize("name", list(packaged_recipes()))
 def test_every_packaged_recipe_trains(name, dataset, tmp_path):
     """Loads, and takes a real step with a network of its kind, made small."""
     raw = yaml.safe_load(packaged_recipes()[name].read_text(encoding="utf-8"))
     assert raw["name"] == name
     assert raw["description"]
-    ndim = Recipe.load(name).data.ndim
+    plain = Recipe.load(name)
+    ndim = plain.data.ndim
+    folder = volumes(tmp_path / "3d") if ndim == 3 else dataset
     overrides = {
-        "data.images": str(volumes(tmp_path / "3d") if ndim == 3 else dataset),
+        "data.images": str(masks(folder) if plain.method.truth == "classes" else folder),
         "train.steps": 1,
         "train.batch": 2,
         "train.patch": 16 if ndim == 3 else 32,
         "train.device": "cpu",
-        "network.options": {"features": [4, 8]},
+        "network.options": SMALL_NETWORKS[plain.network.name],
     }
     model = train(Recipe.load(name, overrides), tmp_path / "run")
     assert model.name == name
     assert model.description.ndim == (ndim or 2)
     assert all(np.isfinite(v.numpy()).all() for v in model.members[0].values())
+
+
+def test_relative_weights_and_soft_labels_count_from_the_file(tmp_path):
+    file = tmp_path / "r.yaml"
+    file.write_text("data: {soft: s}\nnetwork: {weights: w.pth}\n")
+    recipe = Recipe.load(file)
+    assert recipe.data.soft == tmp_path / "s"
+    assert recipe.network.weights == tmp_path / "w.pth"
+
+
+def test_space_is_not_bent_under_vectors():
+    with pytest.raises(RecipeError, match=r"augment\.elastic .* vectors of method flows"):
+        built(augment__elastic="0.2")
+    assert built(augment__elastic="0.2", method__name="semantic").augment.bends

@@ -116,6 +116,16 @@ class Recipe(BaseModel):
             object.__setattr__(self, "data", self.data.model_copy(update={"diameter": None}))
         return self
 
+    @model_validator(mode="after")
+    def _keep_vectors(self) -> Self:
+        """Space is not bent under vectors."""
+        if self.augment.bends and self.method.vectors(2):
+            raise ValueError(
+                "augment.elastic and augment.grid bend space, under which the vectors of method "
+                f"{self.method.name} have no exact value: set both to 0, or choose another method"
+            )
+        return self
+
     @classmethod
     def build(cls, values: Mapping[str, Any], source: str = "the recipe") -> Recipe:
         """Validate nested values.
@@ -134,7 +144,7 @@ class Recipe(BaseModel):
     def load(cls, path: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
         """Read a YAML file or a recipe of the package by name, with dotted overrides.
 
-        Relative paths under ``data`` count from the folder of the file.
+        Relative paths in the file count from its folder.
 
         Raises
         ------
@@ -149,14 +159,21 @@ class Recipe(BaseModel):
             raise RecipeError(f"{file}: expected a mapping of settings")
         data = values.get("data")
         if isinstance(data, dict):
-            for key in ("images", "labels", "classes", "table"):
-                if isinstance(data.get(key), str):
-                    data[key] = str(file.parent / data[key])
+            _from(file.parent, data, ("images", "labels", "classes", "soft", "table"))
+        if isinstance(network := values.get("network"), dict):
+            _from(file.parent, network, ("weights",))
         return cls.build(override(values, overrides or {}), str(file))
 
     def dump(self) -> str:
         """As YAML that `load` reads."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _from(folder: Path, section: dict[str, Any], keys: Sequence[str]) -> None:
+    """Let the relative paths in a section count from a folder."""
+    for key in keys:
+        if isinstance(section.get(key), str):
+            section[key] = str(folder / section[key])
 
 
 def packaged_recipes() -> dict[str, Path]:
@@ -260,14 +277,18 @@ def fields(model: type[BaseModel] = Recipe, prefix: str = "") -> list[tuple[str,
 def _of_choices(sections: Sequence[type[BaseModel]], prefix: str) -> list[tuple[str, str, str]]:
     names = [str(s.model_fields["name"].default) for s in sections]
     defaults: dict[str, str] = {}
-    texts: dict[str, list[str]] = {}
+    texts: dict[str, list[tuple[str, str]]] = {}
     for choice, section in zip(names, sections, strict=True):
         for name, default, text in fields(section, prefix):
             defaults.setdefault(name, default)
             differs = f" (default {default})" if default != defaults[name] else ""
-            texts.setdefault(name, []).append(f"{choice}: {text}{differs}")
-    texts[f"{prefix}name"] = [f"one of {', '.join(names)}"]
-    return [(name, defaults[name], "; ".join(texts[name])) for name in texts]
+            texts.setdefault(name, []).append((choice, text + differs))
+    rows = []
+    for name, said in texts.items():
+        same = len(said) == len(names) and len({text for _, text in said}) == 1
+        each = said[0][1] if same else "; ".join(f"{choice}: {text}" for choice, text in said)
+        rows.append((name, defaults[name], each))
+    return [(n, d, f"one of {', '.join(names)}" if n == f"{prefix}name" else t) for n, d, t in rows]
 
 
 def _explain(location: Sequence[int | str], message: str, kind: str) -> str:
@@ -276,10 +297,10 @@ def _explain(location: Sequence[int | str], message: str, kind: str) -> str:
         return f"method.name: {message.split(' found')[0]}: choose one of {', '.join(methods)}"
     # A choice of models puts the name of the chosen one into the place.
     parts = [str(part) for part in location]
-    method = parts.pop(1) if parts[0] == "method" and parts[1:2] and parts[1] in methods else ""
+    method = parts.pop(1) if parts[:1] == ["method"] and set(parts[1:2]) & set(methods) else ""
     name = ".".join(parts)
     if kind != "extra_forbidden":
-        return f"{name}: {message}"
+        return f"{name}: {message}".removeprefix(": ")
     if method and name in {row[0] for row in fields()}:
         return f"{name}: method {method} has no such setting"
     known = [row[0] for row in fields()]
