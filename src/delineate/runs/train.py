@@ -178,7 +178,8 @@ def _settled(description: Description, cases: list[Case], reporter: Reporter) ->
     recipe, scores = description.recipe, description.scores
     method: Method = recipe.method
     reporter.stage("calibrating probabilities")
-    temperature = calibrate(cases, recipe.seed)
+    plain = method.model_copy(update={"temperature": 1.0})  # a recipe may bring that of a model
+    temperature = calibrate([(r.with_method(plain), own) for r, own in cases], recipe.seed)
     if temperature is not None:
         method = method.model_copy(update={"temperature": round(temperature.value, 4)})
         cases = [(runner.with_method(method), own) for runner, own in cases]
