@@ -241,6 +241,7 @@ def test_other_settings_are_refused_and_overwrite_replaces(tmp_path: Path) -> No
     assert set(files_below(out)) == {
         "labels/a.tif",
         "overlays/a.jpg",
+        "uncertainty/a.jpg",
         "run.json",
         "images.csv",
         "objects.csv",

@@ -80,7 +80,7 @@ def histogram(values: NDArray[np.floating], bins: Bins, unit: str, title: str) -
     """
     counts, edges = bins.counts(values), bins.edges
     quartiles = np.percentile(values, (25, 50, 75))
-    frame = _Frame((0.0, float(edges[-1])), (0.0, float(max(1, counts.max()))))
+    frame = Frame((0.0, float(edges[-1])), (0.0, float(max(1, counts.max()))))
     bars = []
     for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
         if count:
@@ -122,7 +122,7 @@ def scatter(points: Sequence[Point], x_label: str, y_label: str, title: str) -> 
     title : what the chart shows, for those who cannot see it.
     """
     ys = [p.y for p in points if isfinite(p.y)]
-    frame = _Frame((0.0, max(p.x for p in points) * 1.05 or 1.0), (0.0, max(ys) * 1.1 or 1.0))
+    frame = Frame((0.0, max(p.x for p in points) * 1.05 or 1.0), (0.0, max(ys) * 1.1 or 1.0))
     dots = "".join(
         f'<a href="#{escape(p.anchor)}" tabindex="-1"><circle class="dot" cx="{frame.x(p.x):.1f}" '
         f'cy="{frame.y(p.y):.1f}" r="5"><title>{escape(p.label)}</title></circle></a>'
@@ -143,17 +143,28 @@ def sparkline(counts: NDArray[np.int64], label: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """Axes of a chart: the values that its edges stand for, and how they map to the drawing."""
+class Frame:
+    """Axes of a chart: the values that its edges stand for, and how they map to the drawing.
+
+    Numbers along x lie at least `apart`: 1 where between two there is nothing.
+    """
 
     across: tuple[float, float]
     up: tuple[float, float]
+    apart: float = 0.0
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, right, top and bottom of what the axes hold, in the drawing."""
+        return _LEFT, _WIDTH - _RIGHT, _TOP, _HEIGHT - _BOTTOM
 
     def x(self, value: float) -> float:
+        """Place of a value in the drawing, from the left."""
         low, high = self.across
         return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
+        """Place of a value in the drawing, from the top."""
         low, high = self.up
         return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
@@ -167,7 +178,7 @@ class _Frame:
                 f'y2="{y:.1f}"/><text class="tick" x="{_LEFT - 7}" y="{y + 4:.1f}" '
                 f'text-anchor="end">{number(tick)}</text>'
             )
-        ticks = _ticks(*self.across, 6)
+        ticks = _ticks(*self.across, 6, self.apart)
         for tick in ticks:
             last = more if tick == ticks[-1] and tick >= self.across[1] * 0.999 else ""
             parts.append(
@@ -185,6 +196,8 @@ class _Frame:
         )
 
 
-def _ticks(low: float, high: float, at_most: int) -> list[float]:
-    step = round_step((high - low) / at_most)
-    return [low + i * step for i in range(floor((high - low) / step + 1e-6) + 1)]
+def _ticks(low: float, high: float, at_most: int, apart: float = 0.0) -> list[float]:
+    """Multiples of a round step from `low` to `high`."""
+    step = round_step(max((high - low) / at_most, apart))
+    first = ceil(low / step - 1e-6)
+    return [i * step for i in range(first, floor(high / step + 1e-6) + 1)]

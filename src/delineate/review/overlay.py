@@ -49,6 +49,50 @@ class View:
         return self.width / (self.right - self.left)
 
 
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What a picture of an image shows: the same of its outlines as of its uncertainty.
+
+    `labels` are those of the plane shown. Where `view` is a detail, `field` is the whole plane as
+    it is shown in the corner, and `frame` (left, top, right, bottom) the detail within it.
+    """
+
+    labels: NDArray[Any]
+    view: View
+    field: View | None
+    frame: tuple[int, ...]
+    caption: str
+
+
+def look_at(image: Image, labels: NDArray[Any], max_side: int) -> Scene:
+    """What to show of an image, see `overlay`.
+
+    Raises
+    ------
+    AxesError : the image has a time axis.
+    LabelError : the labels do not have the spatial shape of the image.
+    """
+    if "T" in image.axes:
+        raise AxesError("the image has a time axis: select one time point, e.g. select(T=0)")
+    if tuple(labels.shape) != image.spatial_shape:
+        raise LabelError(
+            f"{image.source or 'the image'}: labels of shape {tuple(labels.shape)} do not fit an "
+            f"image of spatial shape {image.spatial_shape}; give the labels of this image"
+        )
+    plane = _busiest_plane(labels) if "Z" in image.axes else None
+    flat = labels if plane is None else labels[plane]
+    whole = _whole(plane, flat, max_side)
+    view = _readable(whole, flat, max_side)
+    captions = [] if plane is None else [f"plane {plane + 1} of {labels.shape[0]}"]
+    if view == whole:
+        return Scene(flat, view, None, (), "".join(captions))
+    captions.append(f"detail of {flat.shape[1]:,} × {flat.shape[0]:,} px")
+    small = _whole(plane, flat, max_side // 4)
+    edges = (view.left, view.top, view.right, view.bottom)
+    frame = tuple(round(edge * small.scale) for edge in edges)
+    return Scene(flat, view, small, frame, " · ".join(captions))
+
+
 def overlay(image: Image, labels: NDArray[Any], max_side: int = 1024) -> NDArray[np.uint8]:
     """Picture of an image with the outlines of its objects.
 
@@ -75,29 +119,11 @@ def overlay(image: Image, labels: NDArray[Any], max_side: int = 1024) -> NDArray
     AxesError : the image has a time axis.
     LabelError : the labels do not have the spatial shape of the image.
     """
-    if "T" in image.axes:
-        raise AxesError("the image has a time axis: select one time point, e.g. select(T=0)")
-    if tuple(labels.shape) != image.spatial_shape:
-        raise LabelError(
-            f"{image.source or 'the image'}: labels of shape {tuple(labels.shape)} do not fit an "
-            f"image of spatial shape {image.spatial_shape}; give the labels of this image"
-        )
-    plane = _busiest_plane(labels) if "Z" in image.axes else None
-    flat = labels if plane is None else labels[plane]
-    whole = _whole(plane, flat, max_side)
-    view = _readable(whole, flat, max_side)
-    picture = _picture(image, flat, view)
-    captions = [] if plane is None else [f"plane {plane + 1} of {labels.shape[0]}"]
-    inset: NDArray[np.uint8] | None = None
-    frame: tuple[int, ...] = ()
-    if view != whole:
-        captions.append(f"detail of {flat.shape[1]:,} × {flat.shape[0]:,} px")
-        small = _whole(plane, flat, max_side // 4)
-        inset = _field(image, flat, small)
-        edges = (view.left, view.top, view.right, view.bottom)
-        frame = tuple(round(edge * small.scale) for edge in edges)
-    bar, text = _scale_bar(image, view)
-    return annotate(picture, " · ".join(captions), bar, text, inset, frame)
+    scene = look_at(image, labels, max_side)
+    inset = None if scene.field is None else _field(image, scene.labels, scene.field)
+    bar, text = _scale_bar(image, scene.view)
+    picture = _picture(image, scene.labels, scene.view)
+    return annotate(picture, scene.caption, bar, text, inset, scene.frame)
 
 
 def write_overlay(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from math import isfinite
@@ -26,12 +26,16 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """The run, its pictures by image name, what to say about them, and common bins of sizes."""
+    """The run, its pictures by image name, what to say about them, and common bins of sizes.
+
+    `heats` are the pictures with uncertainty, in the same size as those with outlines.
+    """
 
     run: Run
     pictures: Mapping[str, Picture]
     pictures_note: str
     bins: Bins
+    heats: Mapping[str, Picture] = field(default_factory=dict)
 
     @cached_property
     def anchors(self) -> dict[str, str]:
@@ -54,6 +58,11 @@ class Page:
 def plural(count: int, noun: str) -> str:
     """A count and its noun: 1 object, 2,000 objects."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference with its sign: +0.12, −0.05."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def percent(share: float) -> str:

@@ -1,5 +1,5 @@
 "use strict";
-// Sorting the table, filtering by name, and the viewer of enlarged pictures. No library.
+// Sorting the table, filters, the switch of pictures, and the viewer that enlarges them. No library.
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const cards = document.querySelector(".cards");
@@ -36,17 +36,37 @@
     });
   });
 
-  // Filter: cards and rows whose name has the text.
+  // Filters: cards and rows whose name has the text and, where asked for, that are to be verified.
   const filter = document.querySelector("#filter");
-  filter?.addEventListener("input", () => {
+  const only = document.querySelector("#only-verify");
+  const sift = () => {
     const wanted = filter.value.trim().toLowerCase();
     let shown = 0;
     all("[data-name]").forEach((item) => {
-      const hidden = !item.dataset.name.toLowerCase().includes(wanted);
+      const hidden = !item.dataset.name.toLowerCase().includes(wanted)
+        || (only?.checked && item.dataset.verdict !== "verify");
       item.hidden = hidden;
       if (!hidden && item.matches(".card")) shown += 1;
     });
     document.querySelector("#nothing").hidden = shown > 0;
+  };
+  filter?.addEventListener("input", sift);
+  only?.addEventListener("change", sift);
+  if (only?.checked || filter?.value) sift(); // a browser may remember both over a reload
+
+  // Switch: outlines or uncertainty on all pictures; style does it, the key U turns it over.
+  const views = all(".switch input");
+  const turnOver = () => {
+    const next = views.find((view) => !view.checked);
+    if (!next) return;
+    next.checked = true;
+    if (viewer.open) show(current);
+  };
+  views.forEach((view) => view.addEventListener("change", () => viewer.open && show(current)));
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.matches("input[type=search], textarea");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "u" || event.key === "U") turnOver();
   });
 
   // Viewer: one dialog that borrows the picture of a card.
@@ -56,7 +76,8 @@
   const pictures = () => all(".card:not([hidden]) .open");
   const show = (button) => {
     current = button;
-    const picture = button.querySelector("img");
+    const heat = document.querySelector("#view-heat")?.checked && button.querySelector(".heat");
+    const picture = heat || button.querySelector("img");
     const card = button.closest(".card");
     part("image").src = picture.src;
     part("image").alt = picture.alt;
@@ -64,6 +85,8 @@
     const list = pictures();
     const place = `${list.indexOf(button) + 1} of ${list.length}`;
     const facts = [...card.querySelector(".facts").children].map((fact) => fact.textContent);
+    const verdict = card.dataset.verdict;
+    if (verdict) facts.unshift(verdict);
     part("facts").textContent = [...facts, place].join(" · ");
   };
   const move = (step) => {
@@ -78,6 +101,8 @@
   });
   part("previous").addEventListener("click", () => move(-1));
   part("next").addEventListener("click", () => move(1));
+  part("switch").hidden = views.length === 0;
+  part("switch").addEventListener("click", turnOver);
   part("close").addEventListener("click", () => viewer.close());
   viewer.addEventListener("click", (event) => {
     if (event.target === viewer || event.target.matches(".stage")) viewer.close();

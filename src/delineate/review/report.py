@@ -16,11 +16,16 @@ from delineate.io.atomic import atomic_path
 from delineate.review.charts import size_bins
 from delineate.review.page import Page, Picture, plural
 from delineate.review.report_about import notes, settings
-from delineate.review.report_images import gallery, table
+from delineate.review.report_human import human
+from delineate.review.report_images import gallery
 from delineate.review.report_summary import charts, failure_notice, failures, header, tiles
+from delineate.review.report_table import table
+from delineate.review.report_trust import trust
 from delineate.review.run_folder import ImageResult, read_run
 
-SECTIONS = (failure_notice, tiles, charts, gallery, table, failures, settings, notes)
+SECTIONS = (
+    failure_notice, tiles, trust, gallery, human, charts, table, failures, settings, notes,
+)  # fmt: skip
 """What stands on the page, from top to bottom; each gives a fragment of HTML, perhaps empty."""
 
 
@@ -32,7 +37,12 @@ class Embedding(NamedTuple):
     quality: int
 
 
-EMBEDDINGS = (Embedding(60, 1024, 85), Embedding(400, 512, 80), Embedding(1500, 320, 75))
+EMBEDDINGS = (
+    Embedding(60, 1024, 85),
+    Embedding(400, 512, 80),
+    Embedding(1500, 320, 75),
+    Embedding(3000, 240, 72),
+)
 """So that a report stays below some 30 MB; pictures beyond the last number are left out."""
 
 
@@ -58,8 +68,8 @@ def write_report(run: Path) -> Path:
     WriteError : the report cannot be written.
     """
     results = read_run(Path(run))
-    pictures, note = _embed([image for image in results.done if image.picture is not None])
-    page = Page(results, pictures, note, size_bins(results.diameters))
+    pictures, heats, note = _embed(results.done)
+    page = Page(results, pictures, note, size_bins(results.diameters), heats)
     path = Path(run) / "report.html"
     with atomic_path(path) as partial:
         partial.write_bytes(render(page).encode("utf-8", "replace"))  # names may be broken text
@@ -86,22 +96,28 @@ def render(page: Page) -> str:
     )
 
 
-def _embed(images: Sequence[ImageResult]) -> tuple[dict[str, Picture], str]:
-    """Pictures by image name, and what to tell about their size."""
-    how = next((e for e in EMBEDDINGS if len(images) <= e.images), EMBEDDINGS[-1])
-    pictures = {}
-    for image in images[: how.images]:
-        assert image.picture is not None
-        picture = _data_uri(image.picture, how)
-        if picture is not None:
-            pictures[image.name] = picture
+def _embed(
+    images: Sequence[ImageResult],
+) -> tuple[dict[str, Picture], dict[str, Picture], str]:
+    """Pictures with outlines and with uncertainty by image name, and what to tell of their size."""
+    shown = [image for image in images if image.picture is not None or image.heat is not None]
+    each = 2 if any(image.heat is not None for image in shown) else 1
+    how = next((e for e in EMBEDDINGS if each * len(shown) <= e.images), EMBEDDINGS[-1])
+    room = how.images // each
+    pictures: dict[str, Picture] = {}
+    heats: dict[str, Picture] = {}
+    for image in shown[:room]:
+        for path, into in ((image.picture, pictures), (image.heat, heats)):
+            picture = None if path is None else _data_uri(path, how)
+            if picture is not None:
+                into[image.name] = picture
     note = ""
     if how is not EMBEDDINGS[0]:
         note = f"Here they are at most {how.max_side} pixels wide or high"
-        if len(images) > how.images:
-            note += f", and only the first {how.images:,} of {len(images):,} are shown"
+        if len(shown) > room:
+            note += f", and only the first {room:,} of {len(shown):,} are shown"
         note += "; the folder overlays has all in full."
-    return pictures, note
+    return pictures, heats, note
 
 
 def _data_uri(path: Path, how: Embedding) -> Picture | None:

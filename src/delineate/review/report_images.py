@@ -1,57 +1,149 @@
-"""The images of a report: a gallery of cards and a table that can be sorted."""
+"""The images of a report: a gallery of cards, the most uncertain first, to be worked through."""
 
 from __future__ import annotations
 
 from html import escape
-from math import isfinite, nan
+from math import isfinite
 
-from delineate.review.page import NONE, Page, cell, percent, plural
+from delineate.review.charts import measured
+from delineate.review.page import Page, Picture, plural
 from delineate.review.run_folder import ImageResult
+from delineate.review.run_trust import metric_name
+from delineate.uncertainty import LIMIT
+
+NOVEL = 2.0
+"""Novelty, twice the usual, from which an image is pointed out."""
 
 _FILTER = (
     '<label class="filter"><span>Filter by name</span>'
     '<input type="search" id="filter" autocomplete="off"></label>'
 )
+_SWITCH = (
+    '<fieldset class="switch"><legend>Show</legend>'
+    '<input type="radio" name="view" id="view-outlines" checked>'
+    '<label for="view-outlines">Outlines</label>'
+    '<input type="radio" name="view" id="view-heat">'
+    '<label for="view-heat">Uncertainty</label></fieldset>'
+)
+_ONLY = (
+    '<label class="only"><input type="checkbox" id="only-verify"> '
+    "Only those to verify ({count:,})</label>"
+)
 
 
 def gallery(page: Page) -> str:
-    """A card for every image that has a result: picture, counts and size distribution."""
+    """A card for every image that has a result: pictures, trust, counts and size distribution."""
     run = page.run
+    queue = bool(run.ranked)
+    title = "Review queue" if queue else "Pictures"
     if not run.done:
         text = "No image was segmented." if run.images else "This run had no images."
-        return f'<section id="pictures"><h2>Pictures</h2><p class="empty">{text}</p></section>'
+        return f'<section id="pictures"><h2>{title}</h2><p class="empty">{text}</p></section>'
     cards = "".join(_card(page, image) for image in run.done)
     many = " many" if len(run.done) > 100 else ""  # drawn by the browser when they come in sight
     note = f" {page.pictures_note}" if page.pictures_note else ""
+    order = "Start at the top: the most uncertain images come first. " if queue else ""
+    keys = "Click a picture to enlarge it; the arrow keys go on"
+    keys += ", <kbd>U</kbd> switches all pictures to uncertainty." if page.heats else "."
+    verdicts = [image.trust.verdict for image in run.done]
+    count = verdicts.count("verify")
+    only = _ONLY.format(count=count) if count else ""
     return (
-        '<section id="pictures"><div class="head"><div><h2>Pictures</h2>'
-        f"<p>Outlines of the objects over each image. Click one to enlarge it; the arrow keys go "
-        f"on.{note}</p></div>{_FILTER}</div>"
+        f'<section id="pictures"><div class="head"><div><h2>{title}</h2>'
+        f"<p>{order}Outlines of the objects over each image. {keys}{note}</p></div>"
+        f'<div class="tools">{only}{_SWITCH if page.heats else ""}{_FILTER}</div></div>'
         f'<div class="cards{many}">{cards}</div>'
-        '<p class="empty" id="nothing" hidden>No image has such a name.</p></section>'
+        '<p class="empty" id="nothing" hidden>No image fits these filters.</p></section>'
     )
 
 
 def _card(page: Page, image: ImageResult) -> str:
-    name, picture = escape(image.name), page.pictures.get(image.name)
-    if picture is None:
+    name = escape(image.name)
+    picture, heat = page.pictures.get(image.name), page.heats.get(image.name)
+    if picture is None and heat is None:
         shown = '<div class="missing">no picture</div>'
     else:
-        alt = f"{name} with the outlines of {plural(max(0, image.objects), 'object')}"
-        shown = (
-            f'<button type="button" class="open" aria-label="Enlarge {name}"><img '
-            f'alt="{alt}" width="{picture.width}" height="{picture.height}" '
-            f'src="{picture.uri}"></button>'
-        )
+        outlined = f"{name} with the outlines of {plural(max(0, image.objects), 'object')}"
+        both = _img(picture, outlined, "plain") + _img(heat, f"{name}: uncertainty", "heat")
+        shown = f'<button type="button" class="open" aria-label="Enlarge {name}">{both}</button>'
     facts = f"<b>{plural(image.objects, 'object')}</b>" if image.objects >= 0 else ""
     if isfinite(image.median_diameter) and image.objects > 0:
         facts += f" <span>⌀ {page.diameter(image)}</span>"
-    line = page.sizes(image)
     state = " none-found" if image.objects == 0 else ""
     return (
-        f'<figure class="card{state}" id="{page.anchors[image.name]}" data-name="{name}">{shown}'
-        f"<figcaption>{_title(image.name)}"
-        f'<span class="facts">{facts}</span>{line}</figcaption></figure>'
+        f'<figure class="card{state}" id="{page.anchors[image.name]}" data-name="{name}" '
+        f'data-verdict="{image.trust.verdict}">{shown}<figcaption><div class="titled"><div>'
+        f"{_title(image.name)}</div>{badge(image.trust.verdict)}</div>"
+        f'<span class="facts">{facts}</span>{_trusted(page, image)}{page.sizes(image)}'
+        "</figcaption></figure>"
+    )
+
+
+def _img(picture: Picture | None, alt: str, kind: str) -> str:
+    if picture is None:
+        return ""
+    return (
+        f'<img class="{kind}" alt="{alt}" width="{picture.width}" height="{picture.height}" '
+        f'src="{picture.uri}">'
+    )
+
+
+def badge(verdict: str) -> str:
+    """A verdict as a small label; nothing where there is none."""
+    if not verdict:
+        return ""
+    sign = "!" if verdict == "verify" else "✓"
+    return f'<span class="badge {verdict}"><i aria-hidden="true">{sign}</i>{verdict}</span>'
+
+
+def _trusted(page: Page, image: ImageResult) -> str:
+    """Uncertainty with its parts as a bar, the expected score, novelty; empty where unknown."""
+    trust, quality = image.trust, page.run.trust.quality
+    rows = []
+    if isfinite(trust.uncertainty):
+        limit = quality.u_min if quality is not None and quality.required is not None else None
+        rows.append(
+            f"<dt>Uncertainty</dt><dd><b>{measured(trust.uncertainty)}</b>"
+            f"{uncertainty_bar(image, limit)}</dd>"
+        )
+    elif page.run.ranked:
+        rows.append("<dt>Uncertainty</dt><dd>none: nothing was found</dd>")
+    if isfinite(trust.score):
+        truth = page.run.trust.truth
+        name = truth.name if truth is not None else "score"
+        short = truth is not None and truth.required is not None and trust.score < truth.required
+        kind = ' class="warn"' if short else ""
+        rows.append(f"<dt>True {escape(name)}</dt><dd{kind}><b>{trust.score:.2f}</b></dd>")
+    if isfinite(trust.expected) and quality is not None:
+        rows.append(
+            f"<dt>{escape(metric_name(quality.reference.metric))}, estimate</dt>"
+            f"<dd>≈\u2009{trust.expected:.2f} "
+            f"<i>{trust.low:.2f}–{trust.high:.2f}</i></dd>"
+        )
+    if isfinite(trust.novelty):
+        unusual = ' class="warn"' if trust.novelty > NOVEL else ""
+        rows.append(f"<dt>Novelty</dt><dd{unusual}>{measured(trust.novelty)}</dd>")
+    return f'<dl class="trust">{"".join(rows)}</dl>' if rows else ""
+
+
+def uncertainty_bar(image: ImageResult, limit: float | None) -> str:
+    """U over its whole range of 0 to 0.25, aleatoric and epistemic part apart; `limit` a line."""
+    trust = image.trust
+    scale = 100 / LIMIT
+    sure = trust.aleatoric if isfinite(trust.aleatoric) else trust.uncertainty
+    first, both = scale * sure, scale * trust.uncertainty
+    text = f"{measured(trust.uncertainty)} of at most {LIMIT:g}"
+    if isfinite(trust.epistemic):
+        text += f": {measured(sure)} aleatoric, {measured(max(0.0, trust.epistemic))} epistemic"
+    mark = ""
+    if limit is not None and limit <= LIMIT:
+        mark = f'<rect class="from" x="{scale * limit - 0.5:.1f}" width="1" height="10"/>'
+    return (
+        '<svg class="spread" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" '
+        f'aria-label="{text}"><title>{text}</title><rect class="all" y="2" width="100" '
+        f'height="6"/><rect class="aleatoric" y="2" width="{first:.1f}" height="6"/>'
+        f'<rect class="epistemic" x="{first:.1f}" y="2" width="{max(0.0, both - first):.1f}" '
+        f'height="6"/>{mark}</svg>'
     )
 
 
@@ -60,58 +152,3 @@ def _title(name: str) -> str:
     folder, slash, last = name.rpartition("/")
     above = f'<span class="folder">{escape(folder + slash)}</span>' if slash else ""
     return f'{above}<span class="name" title="{escape(name)}">{escape(last)}</span>'
-
-
-def table(page: Page) -> str:
-    """All images with their numbers, sortable by a click on a heading."""
-    run = page.run
-    if not run.images:
-        return ""
-    unit = escape(run.unit)
-    heads = ["Image", "Objects", "Diameter (px)", f"Diameter ({unit})", "Sizes", "Foreground"]
-    heads += ["Diameter used (px)", "Seconds", "Status"]
-    shown = [run.physical or head != f"Diameter ({unit})" for head in heads]
-    top = "".join(
-        f'<th scope="col">{head}</th>'
-        if head == "Sizes"
-        else f'<th scope="col" aria-sort="none"><button type="button">{head}</button></th>'
-        for head, wanted in zip(heads, shown, strict=True)
-        if wanted
-    )
-    most = max((i.objects for i in run.images), default=0)
-    rows = "".join(_row(page, image, most) for image in run.images)
-    return (
-        '<section id="table"><div class="head"><div><h2>Table</h2><p>The same numbers are in '
-        "<code>images.csv</code>, those of every object in <code>objects.csv</code>. Click a "
-        'heading to sort.</p></div></div><div class="scroll" tabindex="0" role="region" '
-        'aria-label="Table of images"><table><thead><tr>'
-        f"{top}</tr></thead><tbody>{rows}</tbody></table></div></section>"
-    )
-
-
-def _row(page: Page, image: ImageResult, most: int) -> str:
-    name = escape(image.name)
-    link = f'<a href="#{page.anchors[image.name]}">{name}</a>' if image.done else name
-    share = f"{100 * max(0, image.objects) / max(1, most):.1f}"
-    bar = (
-        f'<svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect width="{share}" height="4"/></svg>'
-    )
-    cells = [
-        f'<th scope="row" data-value="{name}" title="{name}">{link}</th>',
-        f'<td data-value="{image.objects}">{image.objects:,}{bar}</td>'
-        if image.objects >= 0
-        else cell(nan),
-        cell(image.median_diameter),
-    ]
-    if page.run.physical:
-        cells.append(cell(image.median_diameter * image.pixel_size))
-    cells += [
-        f'<td class="sizes">{page.sizes(image) or NONE}</td>',
-        cell(image.foreground, percent),
-        cell(image.diameter_used),
-        cell(image.seconds),
-        f'<td class="status {"ok" if image.done else "bad"}" data-value="{escape(image.status)}">'
-        f"{escape(image.status)}</td>",
-    ]
-    return f'<tr data-name="{name}">{"".join(cells)}</tr>'

@@ -29,7 +29,10 @@ def header(page: Page) -> str:
         facts.append(duration(run.seconds))
     facts.append(f"folder <b>{escape(run.folder.resolve().name)}</b>")
     title = f"{plural(run.objects, 'object')} in {plural(len(run.done), 'image')}"
-    links = [("pictures", "Pictures"), ("table", "Table")] if run.images else []
+    links = [("trust", "Trust")] if run.knows_trust else []
+    links += [("pictures", "Queue" if run.ranked else "Pictures")] if run.images else []
+    links += [("human", "Experts")] if run.trust.annotators else []
+    links += [("table", "Table")] if run.images else []
     links += [("failures", "Failures")] if run.failed else []
     links += [("settings", "Settings"), ("notes", "Notes")]
     nav = "".join(f'<a href="#{target}">{text}</a>' for target, text in links)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from math import isfinite, nan
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from delineate.errors import ReadError
 from delineate.review.run_tables import ObjectSizes, csv_rows, finite, read_object_sizes
+from delineate.review.run_trust import ImageTrust, RunTrust, image_trust, read_trust
 
 _SCHEMA = 1
 
@@ -25,7 +26,8 @@ class ImageResult:
     """One image of a run. Numbers that the run did not give are NaN, counts then -1.
 
     `diameters` holds the equivalent diameter of every object in pixels; `pixel_size` is how many
-    units a pixel is wide (NaN where unknown); `picture` is the file with outlines over the image.
+    units a pixel is wide (NaN where unknown); `picture` is the file with outlines over the image,
+    `heat` that with its uncertainty.
     """
 
     name: str
@@ -39,6 +41,8 @@ class ImageResult:
     pixel_size: float
     diameters: NDArray[np.float32]
     picture: Path | None
+    heat: Path | None
+    trust: ImageTrust = field(default_factory=ImageTrust)
     sha256: str = ""
 
     @property
@@ -62,6 +66,7 @@ class Run:
     settings: Mapping[str, Any]
     images: tuple[ImageResult, ...]
     unit: str = "µm"
+    trust: RunTrust = field(default_factory=RunTrust)
 
     @cached_property
     def done(self) -> tuple[ImageResult, ...]:
@@ -72,6 +77,17 @@ class Run:
     def failed(self) -> tuple[ImageResult, ...]:
         """Images without a result."""
         return tuple(image for image in self.images if not image.done)
+
+    @cached_property
+    def ranked(self) -> tuple[ImageResult, ...]:
+        """Images with an uncertainty, the most uncertain first."""
+        known = [image for image in self.done if isfinite(image.trust.uncertainty)]
+        return tuple(sorted(known, key=lambda image: -image.trust.uncertainty))
+
+    @property
+    def knows_trust(self) -> bool:
+        """Whether there is anything to say of how far the results can be trusted."""
+        return bool(self.ranked) or self.trust.quality is not None or self.trust.truth is not None
 
     @property
     def objects(self) -> int:
@@ -136,6 +152,7 @@ def read_run(folder: Path) -> Run:
         settings=_mapping(record.get("settings")),
         images=tuple(images),
         unit=sizes.unit,
+        trust=read_trust(folder, record),
     )
 
 
@@ -158,17 +175,19 @@ def _image(
         seconds=finite(row.get("seconds") or entry.get("seconds")),
         pixel_size=sizes.pixel_size.get(name, nan),
         diameters=diameters[np.isfinite(diameters)],
-        picture=_picture(folder, stem),
+        picture=_picture(folder / "overlays", stem),
+        heat=_picture(folder / "uncertainty", stem),
+        trust=image_trust(row),
         sha256=str(entry.get("sha256") or ""),
     )
 
 
 def _picture(folder: Path, name: str) -> Path | None:
-    """The overlay of an image, if there is one within the run folder."""
+    """The picture of an image in a room of the run, if there is one."""
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or PurePosixPath(name).is_absolute():
         return None
-    path = folder / "overlays" / f"{name}.jpg"
+    path = folder / f"{name}.jpg"
     try:
         return path if path.is_file() else None
     except (OSError, ValueError):  # a name that this file system cannot have

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from delineate.errors import ReadError
-from delineate.io import ImageFile, find_images
+from delineate.io import ImageFile, atomic_path, find_images
+from delineate.review.run_trust import COMPARISON, EXPERTS
 from delineate.runs.vectors import VECTORS
 
 STATE = ".delineate"
@@ -18,12 +19,16 @@ ROOMS = {
     "overlays": (".jpg",),
     "maps": (".zarr",),
     "classes": (".tif", ".ome.zarr"),
-    "uncertainty": (".tif",),
+    "uncertainty": (".tif", ".jpg"),
     **{kind: (suffix,) for kind, suffix in VECTORS.items()},
 }
 """Folders of the results of single images, with the endings of their files."""
 TABLES = ("run.json", "images.csv", "objects.csv", "report.html")
 """Files on all images."""
+SCORES, RANKING, CURVE = "review-scores.csv", "review-ranking.csv", "review-curve.csv"
+"""Tables of a run that was held against truth."""
+REVIEW = (SCORES, RANKING, CURVE, EXPERTS, COMPARISON)
+"""Tables that a review adds."""
 
 
 def is_result(path: Path, out: Path) -> bool:
@@ -34,7 +39,7 @@ def is_result(path: Path, out: Path) -> bool:
         return False
     if not ((out / STATE).is_dir() or (out / "run.json").is_file()):
         return False
-    return inside[0] in ROOMS or inside in (("scores.png",), ("curves.png",))
+    return inside[0] in ROOMS or inside in (("scores.png",), ("curves.png",), ("calibration.png",))
 
 
 def file_sha256(path: Path) -> str:
@@ -80,6 +85,17 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a record under a temporary name and move it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        text = json.dumps(value, indent=1, ensure_ascii=False)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+        except UnicodeEncodeError:  # a file name that is no text in this system's encoding
+            temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
 
 def remove(path: Path) -> None:

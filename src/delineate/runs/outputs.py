@@ -17,7 +17,16 @@ import numpy as np
 from delineate.errors import WriteError
 from delineate.image import Image
 from delineate.io import ImageFile, atomic_path
-from delineate.runs.layout import ROOMS, STATE, TABLES, file_sha256, read_json, remove
+from delineate.runs.layout import (
+    REVIEW,
+    ROOMS,
+    STATE,
+    TABLES,
+    file_sha256,
+    read_json,
+    remove,
+    write_json,
+)
 from delineate.runs.tables import image_row, most_uncertain_first
 from delineate.runs.vectors import VECTORS, write_vectors
 
@@ -101,7 +110,7 @@ class RunFolder:
         for room in (*ROOMS, STATE):
             for partial in [*(folder / room).rglob(".*.partial*")]:
                 remove(partial)  # what a run that was killed was writing
-        self._write_json(record, self.settings)
+        write_json(record, self.settings)
 
     def _clear(self) -> None:
         """Remove the results of the images that the earlier run knows, and its tables."""
@@ -116,18 +125,9 @@ class RunFolder:
                     frames = f"{glob.escape(path.name.removesuffix(suffix))}-t[0-9]*{suffix}"
                     for file in (path, *path.parent.glob(frames)):
                         remove(file)
-        for table in TABLES:
+        for table in (*TABLES, *REVIEW):
             remove(self.folder / table)
         remove(self.folder / STATE)
-
-    def _write_json(self, path: Path, value: Any) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            text = json.dumps(value, indent=1, ensure_ascii=False)
-            try:
-                temporary.write_text(text, encoding="utf-8")
-            except UnicodeEncodeError:  # a file name that is no text in this system's encoding
-                temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
     def _state(self, name: str, suffix: str) -> Path:
         return self.folder / STATE / "images" / f"{name}{suffix}"
@@ -159,8 +159,9 @@ class RunFolder:
         there = all((self.folder / table).exists() for table in TABLES)
         if not there or run is None or run.get("inputs") != [r["input"] for r in records]:
             return False
-        required = (run.get("quality") or {}).get("required")
-        return bool(required == (judge.required if judge else None))
+        if judge is None or judge.required is None:
+            return True  # a score that a review required may stay
+        return bool((run.get("quality") or {}).get("required") == judge.required)
 
     def write(self, image: ImageFile, prediction: Prediction, seconds: float) -> dict[str, Any]:
         """Write all results of an image; its record comes last, when all is in place.
@@ -170,6 +171,7 @@ class RunFolder:
         WriteError : a file cannot be written.
         """
         from delineate.io import write_image, write_labels, write_table
+        from delineate.review.heat import write_heat
         from delineate.review.overlay import write_overlay
 
         name, outputs, axes = image.name, self.outputs, prediction.axes
@@ -177,9 +179,11 @@ class RunFolder:
         label_file = self.label_file(name)
         label_file.parent.mkdir(parents=True, exist_ok=True)
         write_labels(label_file, prediction.labels, prediction.image, axes)
-        shown = prediction.labels[0] if "T" in axes else prediction.labels
-        still = prediction.image.select(T=0) if "T" in axes else prediction.image
+        shown, unsure, still = prediction.labels, prediction.predictive, prediction.image
+        if "T" in axes:
+            shown, unsure, still = shown[0], unsure[0], still.select(T=0)
         write_overlay(self.folder / "overlays" / f"{name}.jpg", still, shown)
+        write_heat(self.folder / "uncertainty" / f"{name}.jpg", still, shown, unsure)
         if prediction.classes is not None:
             write_labels(
                 self._room("classes", f"{name}{outputs.suffix}"),
@@ -192,7 +196,8 @@ class RunFolder:
         if outputs.maps:
             _write_maps(self.maps_file(name), prediction)
         formats = [kind for kind in VECTORS if getattr(outputs, kind)]
-        write_vectors(self.folder, name, prediction.labels, axes, formats, objects)
+        pages = 1 if prediction.image.is_rgb else prediction.image.n_channels
+        write_vectors(self.folder, name, prediction.labels, axes, formats, objects, channels=pages)
         table = self._state(name, ".objects.csv")
         table.parent.mkdir(parents=True, exist_ok=True)
         write_table(table, objects)
@@ -205,9 +210,9 @@ class RunFolder:
                 "error": None,
                 "seconds": round(seconds, 3),
             },
-            "row": _plain(image_row(name, prediction, objects, seconds)),
+            "row": plain(image_row(name, prediction, objects, seconds)),
         }
-        self._write_json(self._state(name, ".json"), record)
+        write_json(self._state(name, ".json"), record)
         return record
 
     def finish(
@@ -224,8 +229,8 @@ class RunFolder:
         rows = most_uncertain_first([r["row"] for r in records])
         if judge is not None:
             facts = {**facts, "quality": judge.facts(rows)}
-            rows = [_plain(row) for row in judge.rows(rows)]
-        self._write_json(
+            rows = [plain(row) for row in judge.rows(rows)]
+        write_json(
             self.folder / "run.json",
             {
                 "schema": SCHEMA,
@@ -238,15 +243,9 @@ class RunFolder:
                 "inputs": [r["input"] for r in records],
             },
         )
-        fullest_first = sorted(rows, key=len, reverse=True)
-        columns = list(dict.fromkeys(k for row in fullest_first for k in row))
-        with (
-            atomic_path(self.folder / "images.csv") as temporary,
-            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-        ):
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
+        write_images(self.folder, rows)
+        for table in REVIEW:  # what was held against truth need not be what is there now
+            remove(self.folder / table)
         self._join_objects([r["input"]["name"] for r in records if r["input"]["status"] == "done"])
         write_report(self.folder)
 
@@ -283,7 +282,25 @@ class RunFolder:
         }
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
+def write_images(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write images.csv; cells that a row lacks are empty.
+
+    Raises
+    ------
+    WriteError : it cannot be written.
+    """
+    fullest_first = sorted(rows, key=len, reverse=True)
+    columns = list(dict.fromkeys(k for row in fullest_first for k in row))
+    with (
+        atomic_path(folder / "images.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
     """A row for people and JSON: six digits of a number, NaN becomes an empty cell."""
     return {
         k: v if not isinstance(v, float) else float(f"{v:.6g}") if v == v else ""

@@ -1,0 +1,184 @@
+"""Figures of how far a run can be trusted: scores, order, novelty, and what checking finds."""
+
+from __future__ import annotations
+
+from html import escape
+from math import isfinite, isnan
+
+import numpy as np
+
+from delineate.review.charts import Point, measured
+from delineate.review.page import Page, plural
+from delineate.review.report_images import NOVEL
+from delineate.review.run_folder import ImageResult
+from delineate.review.run_trust import Quality, Truth
+from delineate.review.trust_charts import Limit, Mark, after_checking, against_score, in_order
+from delineate.uncertainty import risk_coverage, verification
+
+_ORIGINS = {
+    "held-out": "kept apart from training",
+    "out-of-fold": "each predicted by the member of the ensemble that had not seen it",
+}
+
+
+def unit(quality: Quality | None) -> str:
+    """The uncertainty that verdicts go by, as text."""
+    if quality is not None and quality.reference.measure == "aleatoric":
+        return "Uncertainty, aleatoric part"
+    return "Uncertainty U"
+
+
+def scores(page: Page, quality: Quality | None, truth: Truth | None) -> str:
+    """Uncertainty against score: reference, images with truth, and the others as ticks."""
+    measure = quality.reference.measure if quality else truth.measure if truth else "predictive"
+    required = quality.required if quality else truth.required if truth else None
+    # Scores of another kind than the reference's would be compared with its line for nothing.
+    same = truth is not None and (quality is None or truth.metric == quality.reference.metric)
+    reference, line = [], []
+    if quality is not None:
+        rows = zip(*quality.reference.known(), strict=True)
+        named = [
+            n
+            for n, u in zip(quality.reference.images, quality.reference.uncertainty, strict=True)
+            if isfinite(u)
+        ]
+        for name, (u, score) in zip(named, rows, strict=True):
+            kind = "ref fails" if required is not None and score < required else "ref"
+            text = f"reference {name}: {quality.metric} {score:.3f}, uncertainty {measured(u)}"
+            reference.append(Mark(float(u), float(score), text, "", kind))
+    images, ticks = [], []
+    for image in page.run.done:
+        u, score = image.trust.by(measure), image.trust.score
+        if not isfinite(u):
+            continue
+        anchor = page.anchors[image.name]
+        if same and isfinite(score):
+            kind = "own fails" if required is not None and score < required else "own"
+            text = f"{image.name}: {score:.3f}, uncertainty {measured(u)}"
+            images.append(Mark(u, score, text, anchor, kind))
+        else:
+            ticks.append(Point(u, 0.0, f"{image.name}: uncertainty {measured(u)}", anchor))
+    if not reference and not images:
+        return ""
+    if quality is not None and not quality.expected.reason:
+        highest = max([m.x for m in (*reference, *images)] + [p.x for p in ticks])
+        places = np.linspace(0, 1.06 * highest, 60).tolist()
+        line = [(u, quality.expected.estimate(u).value) for u in places]
+    name = quality.metric if quality else truth.name if truth else "Score"
+    told = []
+    if quality is not None:
+        count = plural(len(reference), "reference image")
+        told.append(f"Rings: {count}, {_ORIGINS[quality.reference.origin]}.")
+    if images:
+        told.append(f"Dots: {plural(len(images), 'image')} of this run, against your truth.")
+    if required is not None:
+        told.append(f"Orange ones miss {required:.2f}.")
+    if line:
+        told.append("Dashed: the score to expect.")
+    if ticks:
+        told.append(
+            "Ticks on the axis: this run."
+            if not images
+            else f"Ticks on the axis: {plural(len(ticks), 'image')} without truth."
+        )
+    drawing = against_score(
+        reference, images, ticks, line,
+        Limit(quality.u_min, f"verify from {measured(quality.u_min)}")
+        if quality is not None and required is not None and isfinite(quality.u_min) else None,
+        None if required is None else Limit(required, f"required {required:.2f}"),
+        (unit(quality), name),
+        f"{name} against uncertainty: {len(reference)} reference images, {len(images)} of the run",
+    )  # fmt: skip
+    return _figure("What uncertainty meant for quality", " ".join(told), drawing)
+
+
+def _figure(title: str, text: str, drawing: str) -> str:
+    return (
+        f"<figure><figcaption><h2>{title}</h2><p>{escape(text)}</p></figcaption>{drawing}</figure>"
+    )
+
+
+def order(page: Page, quality: Quality | None) -> str:
+    """All images by uncertainty, beside the reference."""
+    measure = quality.reference.measure if quality else "predictive"
+    values = [(i, i.trust.by(measure)) for i in page.run.done if isfinite(i.trust.by(measure))]
+    if not values:
+        return ""
+    values.sort(key=lambda pair: -pair[1])
+    marks = [
+        Mark(0, u, f"{i.name}: uncertainty {measured(u)}", page.anchors[i.name], i.trust.verdict)
+        for i, u in values
+    ]
+    told = "Each dot an image of this run; click to see it."
+    curve: list[float] = []
+    if quality is not None:
+        curve = sorted(quality.reference.known()[0].tolist(), reverse=True)
+        told += " The grey line: the reference images, in their own order."
+        beyond = sum(u > curve[0] for _, u in values) if curve else 0
+        if beyond:
+            told += (
+                f" {plural(beyond, 'image')} of the run {'is' if beyond == 1 else 'are'} more "
+                "uncertain than any reference: nothing is known of such."
+            )
+    empty = sum(not isfinite(i.trust.by(measure)) for i in page.run.done)
+    if empty:
+        told += f" {plural(empty, 'image')} without a find {'has' if empty == 1 else 'have'} no U."
+    limit = None
+    if quality is not None and quality.required is not None and isfinite(quality.u_min):
+        limit = Limit(quality.u_min, f"verify from {measured(quality.u_min)}")
+    title = f"Uncertainty of {plural(len(marks), 'image')}, the highest first"
+    drawing = in_order(marks, limit, curve, unit(quality), title, "Images, most uncertain first")
+    return _figure("Images in order of uncertainty", told, drawing)
+
+
+def novelty(page: Page) -> str:
+    """All images by novelty."""
+    images = [i for i in page.run.done if isfinite(i.trust.novelty)]
+    if not images:
+        return ""
+    images.sort(key=lambda i: -i.trust.novelty)
+    marks = [
+        Mark(0, i.trust.novelty, f"{i.name}: novelty {measured(i.trust.novelty)}",
+             page.anchors[i.name], "novel" if i.trust.novelty > NOVEL else "")
+        for i in images
+    ]  # fmt: skip
+    drawing = in_order(
+        marks, Limit(1.0, "1 = usual"), (), "Novelty",
+        f"Novelty of {plural(len(marks), 'image')}, the highest first", "Images, most novel first",
+    )  # fmt: skip
+    text = (
+        "How far the network's features of an image lie from those of the training images; 1 is "
+        "usual for images like these. Of an image far above, no estimate here holds."
+    )
+    return _figure("Unlike the training images?", text, drawing)
+
+
+def checking(page: Page, truth: Truth | None) -> str:
+    """What checking the most uncertain images first would find, on images with truth."""
+    if truth is None:
+        return ""
+    known = ranked_scores(page.run.done, truth.measure)
+    if len(known) < 2:
+        return ""
+    u, score = (np.array(column) for column in zip(*known, strict=True))
+    found, told = None, ""
+    if truth.required is not None and (score < truth.required).any():
+        failed = score < truth.required
+        found = verification(u, failed)
+        first = int(np.flatnonzero(found >= 0.8 - 1e-9)[0])
+        told = f"{int(failed.sum()):,} of {plural(len(u), 'image')} missed {truth.name} "
+        told += f"{truth.required:.2f}. "
+        if not failed.all():
+            told += f"The first {first:,} of the queue hold 80\u2009% of them. "
+    drawing = after_checking(
+        found, risk_coverage(u, 1 - score).risk, truth.name,
+        f"Failures found, and {truth.name} of the images left, after checking",
+    )  # fmt: skip
+    text = f"{told}{truth.name} is the mean of the images that nobody has looked at yet."
+    return _figure("What checking finds", text, drawing)
+
+
+def ranked_scores(images: tuple[ImageResult, ...], measure: str) -> list[tuple[float, float]]:
+    """Uncertainty and score of the images that have both."""
+    pairs = [(i.trust.by(measure), i.trust.score) for i in images]
+    return [(u, score) for u, score in pairs if not (isnan(u) or isnan(score))]
