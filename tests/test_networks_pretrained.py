@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import pickle
 import re
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -194,6 +196,15 @@ def fetched(monkeypatch) -> list[str]:
         return torchvision_like()
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fetch)
+    # A stand-in for torchvision, which says where the weights that it publishes are.
+    library = ModuleType("torchvision.models")
+
+    def weights_of(name: str) -> Any:
+        return SimpleNamespace(DEFAULT=SimpleNamespace(url=f"https://example.org/{name}.pth"))
+
+    library.get_model_weights = weights_of  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
+    monkeypatch.setitem(sys.modules, "torchvision.models", library)
     return asked
 
 
@@ -208,8 +219,13 @@ def test_weights_are_fetched_when_allowed(fetched):
     result = start_encoder(network, NetworkOptions(name="resnet18-unet", download=True))
     assert result is not None
     assert result.missing == ()
-    assert len(fetched) == 1
-    assert re.fullmatch(r"https://.*/resnet18-\w{8}\.pth", fetched[0])
+    assert fetched == ["https://example.org/resnet18.pth"]
+
+
+def test_without_torchvision_a_local_file_is_asked_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision.models", None)
+    with pytest.raises(ModelError, match=r"cannot be fetched.*torchvision.*local file"):
+        start_encoder(nn.Identity(), NetworkOptions(name="resnet18-unet", download=True))
 
 
 @pytest.mark.parametrize(

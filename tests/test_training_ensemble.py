@@ -146,3 +146,32 @@ def test_an_ensemble_predicts_with_all_members_and_knows_where_they_differ(datas
     assert np.isnan(one.predict(image).novelty)
     alone = one.predict(image, keep_spread=True)
     assert alone.spread is not None and not np.any(alone.spread.epistemic)
+
+
+def test_pretrained_encoders_begin_every_member_and_leave_no_path(dataset, tmp_path, monkeypatch):
+    from safetensors.torch import save_file
+
+    from delineate import networks
+
+    torch.manual_seed(5)
+    options = networks.NetworkOptions(name="resnet18-unet")
+    donor = networks.build(options, 1, 3, 2)
+    names = {n for module in donor.encoder_parts() for n, _ in module.named_parameters()}
+    encoder = networks.build(options, 1, 3, 2).encoder_parts()
+    file = tmp_path / "encoder.safetensors"
+    save_file({k: v.contiguous() for k, v in encoder[0].state_dict().items()}, file)
+    seen = []
+
+    def stop(network: Any, *_: Any, **__: Any) -> Any:
+        seen.append(network)
+        raise RecipeError("enough")
+
+    monkeypatch.setattr("delineate.training.fit.fit", stop)
+    own = recipe(dataset, network__name="resnet18-unet", network__weights=str(file))
+    own = own.model_copy(update={"network": own.network.model_copy(update={"options": {}})})
+    with pytest.raises(RecipeError, match="enough"):
+        train(own, tmp_path / "run")
+    first = dict(seen[0].encoder_parts()[0].named_parameters())
+    wanted = dict(encoder[0].named_parameters())
+    assert names and first.keys() == wanted.keys()
+    assert all(torch.equal(first[name], wanted[name]) for name in wanted)

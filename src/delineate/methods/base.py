@@ -67,7 +67,14 @@ class Method(BaseModel, ABC):
 
     @abstractmethod
     def encode(self, labels: NDArray[Any], classes: NDArray[Any] | None = None) -> Maps:
-        """Targets of a label image (spatial axes), as (channels, spatial axes) float32."""
+        """Targets of a label image (spatial axes), as (channels, spatial axes) float32.
+
+        Parameters
+        ----------
+        labels : what `truth` says: ids of objects, or the class of each pixel.
+        classes : beside objects, the class of each pixel; beside classes, soft truth
+            (K, spatial axes).
+        """
 
     @abstractmethod
     def loss(self, output: Tensor, targets: Tensor, valid: Tensor) -> Tensor:

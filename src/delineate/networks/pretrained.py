@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +21,8 @@ log = logging.getLogger("delineate")
 PREFIXES = re.compile(r"^(module|model|network|net|inner|encoder|backbone|_orig_mod)\.")
 """What other programs put before the names of weights, once or several times."""
 
-ADDRESSES = {
-    f"resnet{name}-unet": f"https://download.pytorch.org/models/resnet{name}-{mark}.pth"
-    for name, mark in (("18", "f37072fd"), ("34", "b627a593"), ("50", "0676ba61"))
-}
-"""ImageNet weights of torchvision (BSD-3-Clause), for images; those of EfficientNet MONAI knows."""
+RESNETS = ("resnet18-unet", "resnet34-unet", "resnet50-unet")
+"""Networks whose encoder has ImageNet weights in torchvision; those of EfficientNet MONAI knows."""
 
 
 class Loaded(NamedTuple):
@@ -118,13 +116,9 @@ def fetch_weights(options: NetworkOptions, ndim: int) -> dict[str, Tensor]:
             known = {"encoder_weights": "imagenet", **options.options}
             whole: Any = smp_class(name.removeprefix("smp:"))(**known)
             return dict(whole.encoder.state_dict())
-        address = ADDRESSES.get(name)
-        if address is None and name.startswith("efficientnet-"):
-            from monai.networks.nets.efficientnet import url_map
-
-            address = url_map[name.removesuffix("-unet")]
-        if address is None or ndim != 2:
-            known_names = ", ".join([*ADDRESSES, "efficientnet-b0-unet … b4-unet", "smp:…"])
+        address = _address(name) if ndim == 2 else None
+        if address is None:
+            known_names = ", ".join([*RESNETS, "efficientnet-b0-unet … b4-unet", "smp:…"])
             raise ModelError(
                 f"no weights are known for {name} in {ndim}D; there are some for images (2D) and "
                 f"{known_names}: leave out network.download, or give network.weights"
@@ -140,6 +134,18 @@ def fetch_weights(options: NetworkOptions, ndim: int) -> dict[str, Tensor]:
             "network.weights, or leave out network.download"
         ) from error
     return found
+
+
+def _address(name: str) -> str | None:
+    """Where the library that publishes the weights of an encoder says that they are."""
+    if name in RESNETS:
+        models = importlib.import_module("torchvision.models")
+        return str(models.get_model_weights(name.removesuffix("-unet")).DEFAULT.url)
+    if name.startswith("efficientnet-"):
+        from monai.networks.nets.efficientnet import url_map
+
+        return str(url_map[name.removesuffix("-unet")])
+    return None
 
 
 def load_encoder(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> Loaded:

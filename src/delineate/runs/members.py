@@ -86,6 +86,7 @@ def train_member(
     from delineate import networks
     from delineate.io import atomic_path
     from delineate.model import load_strictly
+    from delineate.networks.pretrained import start_encoder
     from delineate.training.fit import fit
 
     if (folder / SCORES).is_file():
@@ -100,7 +101,9 @@ def train_member(
         ndim,
         allow_imports=allow_imports,
     )
-    if start is not None:
+    if start is None:
+        start_encoder(network, recipe.network, ndim)
+    else:
         first = start.members[number % len(start.members)]
         load_strictly(network, first, f"model {start.name}")
     fitted = fit(

@@ -41,6 +41,9 @@ def claim(out: Path, recipe: Recipe, start: Model | None, splits: Sequence[Split
         key: path.resolve() for key in ROLES if (path := getattr(recipe.data, key)) is not None
     }
     changes: dict[str, Any] = {"data": recipe.data.model_copy(update=paths)}
+    if recipe.network.weights is not None:
+        resolved = Path(recipe.network.weights).resolve()
+        changes["network"] = recipe.network.model_copy(update={"weights": resolved})
     if recipe.ensemble.folds is not None:
         changes["ensemble"] = recipe.ensemble.model_copy(update={"members": None})
         splits = splits[: recipe.ensemble.folds]
@@ -94,10 +97,13 @@ def describe(
     validated = {pair.name for split in splits for pair in split.val}
     used = [s for s in samples if s.name in trained]
     diameters = [s.diameter for s in used if np.isfinite(s.diameter)]
-    portable = recipe.data.model_copy(update=dict.fromkeys(ROLES))
+    portable = {
+        "data": recipe.data.model_copy(update=dict.fromkeys(ROLES)),
+        "network": recipe.network.model_copy(update={"weights": None}),
+    }
     return Description(
         schema=1,
-        recipe=recipe.model_copy(update={"data": portable}),
+        recipe=recipe.model_copy(update=portable),
         in_channels=channels,
         ndim=ndim,
         diameter=recipe.data.diameter,

@@ -95,7 +95,7 @@ class Flows(Method):
         loss = loss + (logit * valid).sum() / total
         if self.classes:
             entropy = F.cross_entropy(
-                output[:, ndim + 1 :], targets[:, ndim + 1].long(), reduction="none"
+                output[:, ndim + 1 :], targets[:, ndim + 1].round().long(), reduction="none"
             )
             loss = loss + (entropy[:, None] * valid).sum() / total
         return loss
