@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "Train a model on images with labels, by a recipe or with no configuration at all.",
     "evaluate": "Score predicted labels against true ones: AP, Dice, PQ and more, with intervals.",
     "consensus": "Estimate one ground truth from several experts, and show how far they agree.",
+    "review": "Judge a finished run anew, and hold it against truth and experts.",
     "decode": "Decode kept maps again with other thresholds, without running the network.",
     "export": "Write the outlines of predicted objects for ImageJ, QuPath or as text.",
     "import": "Make labels for training of outlines that were corrected in Fiji or QuPath.",

@@ -1,0 +1,288 @@
+"""Review a finished run: judge it anew, hold it against truth and experts, write its report again.
+
+Nothing is predicted. What each image gave lies in the run's own state, so that every file written
+here can be made again: a review that was stopped is simply given once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from delineate.consensus.experts import find_experts
+from delineate.data.layouts import LABEL_SUFFIXES
+from delineate.errors import DataError, DelineateError, ModelError
+from delineate.io import write_table
+from delineate.labels import Table
+from delineate.metrics import Interval
+from delineate.review.report import write_report
+from delineate.review.run_trust import COMPARISON, EXPERTS, MODEL, metric_name
+from delineate.runs.layout import CURVE, RANKING, SCORES, remove, write_json
+from delineate.runs.outputs import plain, write_images
+from delineate.runs.quality import Judge
+from delineate.runs.review_scores import Scorer, Scores, predicted_files, true_files
+from delineate.runs.review_state import Checked, Finished, counted, read_finished
+from delineate.runs.review_tables import (
+    beside_table,
+    curve_table,
+    experts_table,
+    rank_scores,
+    ranking_table,
+    rows_of,
+    scores_table,
+    truth_facts,
+)
+
+if TYPE_CHECKING:
+    from delineate.runs.predict import Listener
+
+
+@dataclass(frozen=True, eq=False)
+class Review:
+    """What a review found.
+
+    `verify` of `done` images are to be verified (None: no score was required); `quality` and
+    `truth` are as run.json has them, `beside` a row an expert of review-comparison.csv.
+    """
+
+    folder: Path
+    done: int
+    verify: int | None
+    quality: Mapping[str, Any] | None
+    truth: Mapping[str, Any] | None
+    beside: Sequence[Mapping[str, Any]]
+
+    def lines(self) -> list[str]:
+        """The review as text."""
+        lines = []
+        if self.quality is not None:
+            name, limit = metric_name(self.quality["metric"]), self.quality["u_min"]
+            if self.verify is not None:
+                told = "no reference image falls short of it"
+                if limit is not None:
+                    told = f"from an uncertainty of {limit:.4g} on"
+                lines.append(
+                    f"to verify: {self.verify} of {self.done} images "
+                    f"({name} of {self.quality['required']:g} required, {told})"
+                )
+            batch = self.quality["expected"]
+            if batch["value"] is None:
+                reason = self.quality["no_expectation"] or "no image has an uncertainty"
+                lines.append(f"expected mean {name}: no estimate, since {reason}")
+            else:
+                bounds = f"[{batch['low']:.3f}, {batch['high']:.3f}]"
+                lines.append(f"expected mean {name}: {batch['value']:.3f} {bounds}, an estimate")
+        if self.truth is not None:
+            lines += _truth_lines(self.truth)
+        for row in self.beside:
+            lines.append(
+                f"model less {row['expert']}: {metric_name(row['score'])} {row['difference']:+.3f} "
+                f"[{row['low']:+.3f}, {row['high']:+.3f}], {row['n']} images, corrected p "
+                f"{row['p_holm']:.3g}"
+            )
+        return lines
+
+
+def _truth_lines(truth: Mapping[str, Any]) -> list[str]:
+    mean = Interval(*truth["mean"])
+    without = f", {truth['without']} without truth" if truth["without"] else ""
+    lines = [
+        f"true mean {metric_name(truth['metric'])}: {mean.value:.3f} "
+        f"[{mean.low:.3f}, {mean.high:.3f}] over {truth['images']} images{without}"
+    ]
+    for key, text in (
+        ("spearman", "Spearman of uncertainty and score"),
+        ("auroc", "AUROC of uncertainty for failures"),
+    ):
+        if truth[key] is not None:
+            found = Interval(*truth[key])
+            lines.append(f"{text}: {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
+    return lines
+
+
+def review_folder(
+    out: str | Path,
+    *,
+    required: float | None = None,
+    truth: str | Path | None = None,
+    experts: Sequence[str | Path] = (),
+    pattern: str | None = None,
+    listener: Listener | None = None,
+) -> Review:
+    """Write images.csv, run.json ("quality", "review") and report.html of a finished run anew.
+
+    With truth also review-scores.csv (Dice, AP50 and mAP of each image), review-ranking.csv (how
+    well uncertainty ranks the scores) and review-curve.csv (risk–coverage, and what checking the
+    most uncertain images first finds); with experts also review-experts.csv (scores of model and
+    experts for each image) and review-comparison.csv (the model beside each expert). What is not
+    given stays as an earlier review left it; but new truth does away with experts that were held
+    against the old one. Nothing is written before all files have been read.
+
+    Parameters
+    ----------
+    out : folder of a run.
+    required : score that is good enough, in [0, 1]: decides the verdicts, and which images failed.
+    truth : label files, or class images of a semantic model, of the same names as the images.
+        Some images may lack theirs.
+    experts : folders of masks, see `delineate.consensus.experts.find_experts`; they are held
+        against the truth, that of an earlier review where none is given.
+    pattern : of file names where the masks of all experts are in one folder.
+    listener : hears how it goes on.
+
+    Raises
+    ------
+    ReadError : the folder holds no finished run, or a file of it is missing.
+    ModelError : a score is required, but there is neither a reference nor truth.
+    DataError : names do not match, or experts are given without truth.
+    LabelError : a file has another shape than its image, or is no label file; it is named.
+    WriteError : a file cannot be written.
+    """
+    if required is not None and not 0 <= required <= 1:
+        raise DelineateError(f"a required score of {required:g}: expected 0 to 1, such as 0.8")
+    run = read_finished(Path(out))
+    judge, checked = run.judge(required), run.checked()
+    if judge is None and required is not None and truth is None and checked is None:
+        raise ModelError(
+            f"{run.folder}: its model has no reference images, so that no uncertainty is known to "
+            "mean a bad result: leave --required out, or give --truth"
+        )
+    if experts and truth is None and checked is None:
+        raise DataError(
+            "experts and model are compared on images whose truth is known: add --truth, for "
+            "instance the folder that `delineate consensus` wrote"
+        )
+    if truth is not None:
+        checked = _hold_against(run, Path(truth), judge, listener)
+    if checked is not None:
+        checked = checked.requiring(judge.required if judge else required)
+    annotators: dict[str, dict[str, Scores]] = {}
+    if experts and checked is not None:
+        files = true_files(Path(checked.path), list(checked.scores))
+        annotators = _score_experts(run, experts, pattern, files, listener)
+    facts, tables = _facts(run, checked, annotators, experts, truth is not None)
+    for name, table in tables.items():
+        if table is None:
+            remove(run.folder / name)
+        else:
+            write_table(run.folder / name, table)
+    rows = _write(run, judge, checked, facts)
+    verify = None
+    if judge is not None and judge.required is not None:
+        verify = sum(row.get("verdict") == "verify" for row in rows)
+    comparison = tables.get(COMPARISON)
+    return Review(
+        run.folder,
+        len(run.names),
+        verify,
+        run.record.get("quality"),
+        facts.get("truth"),
+        rows_of(comparison, checked.metric) if comparison is not None and checked else (),
+    )
+
+
+def _facts(
+    run: Finished,
+    checked: Checked | None,
+    annotators: Mapping[str, Mapping[str, Scores]],
+    experts: Sequence[str | Path],
+    new_truth: bool,
+) -> tuple[dict[str, Any], dict[str, Table | None]]:
+    """What run.json says of the review, and its tables; None for a table that is to go."""
+    tables: dict[str, Table | None] = {}
+    if checked is None:
+        return {}, dict.fromkeys((SCORES, RANKING, CURVE, EXPERTS, COMPARISON))
+    order = rank_scores(run, checked)
+    facts: dict[str, Any] = {"truth": truth_facts(run, checked, order)}
+    tables |= {
+        SCORES: scores_table(run, checked),
+        RANKING: ranking_table(order),
+        CURVE: curve_table(order),
+    }
+    if annotators:
+        everyone = {MODEL: checked.scores, **annotators}
+        tables |= {EXPERTS: experts_table(everyone), COMPARISON: beside_table(everyone, run.seed)}
+        folders = [str(Path(folder).resolve()) for folder in experts]
+        facts["experts"] = {"names": list(annotators), "folders": folders}
+    elif new_truth:
+        tables |= {EXPERTS: None, COMPARISON: None}
+    elif (before := (run.record.get("review") or {}).get("experts")) is not None:
+        facts["experts"] = before
+    return facts, tables
+
+
+def _write(
+    run: Finished, judge: Judge | None, checked: Checked | None, facts: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Write run.json, images.csv and the report; the rows of the table."""
+    record, rows = run.record, list(run.rows)
+    if judge is not None:
+        record["quality"] = judge.facts(rows)
+        rows = judge.rows(rows)
+    record.pop("review", None)
+    if facts and checked is not None:
+        record["review"] = facts
+        rows = [{**row, "score": score} if (score := checked.score(row["image"])) is not None
+                else row for row in rows]  # fmt: skip
+    write_json(run.folder / "run.json", record)
+    write_images(run.folder, [plain(row) for row in rows])
+    write_report(run.folder)
+    return rows
+
+
+def _hold_against(
+    run: Finished, truth: Path, judge: Judge | None, listener: Listener | None
+) -> Checked:
+    """Score the images of a run that have truth."""
+    method = run.method
+    metric = counted(judge.reference.metric if judge else "", method)
+    predicted = predicted_files(run.folder, method)
+    files = true_files(truth, run.names)
+    scorer, scores = Scorer(method, run.axes), {}
+    for number, (name, path) in enumerate(files.items()):
+        if listener:
+            listener.image(name, number, len(files))
+        found = scorer.read(predicted[name])
+        scores[name] = scorer.score(scorer.read(path), found, predicted=True)
+        if listener:
+            value = getattr(scores[name], metric)
+            listener.finished(name, f"{metric_name(metric)} {value:.3f}")
+    return Checked(str(truth.resolve()), metric, scores, None)
+
+
+def _score_experts(
+    run: Finished,
+    experts: Sequence[str | Path],
+    pattern: str | None,
+    truth: Mapping[str, Path],
+    listener: Listener | None,
+) -> dict[str, dict[str, Scores]]:
+    """Score the experts on the images that have truth; by expert, those who share none left out.
+
+    Raises
+    ------
+    DataError : no expert shares an image, or one has the name that the model goes by.
+    """
+    found = find_experts([Path(folder) for folder in experts], pattern, LABEL_SUFFIXES)
+    if MODEL in found.experts:
+        raise DataError(
+            f'an expert is called "{MODEL}", as the model is in the tables: rename the folder'
+        )
+    shared = [name for name in truth if name in found.files]
+    if not shared:
+        raise DataError(
+            f"{found.rule}: share no image with the truth; they have for instance "
+            f"{next(iter(found.files))}, the truth has {next(iter(truth))}"
+        )
+    scorer = Scorer(run.method, run.axes)
+    scores: dict[str, dict[str, Scores]] = {expert: {} for expert in found.experts}
+    for number, name in enumerate(shared):
+        if listener:
+            listener.image(name, number, len(shared))
+        expected = scorer.read(truth[name])
+        for expert, path in found.files[name].items():
+            scores[expert][name] = scorer.score(expected, scorer.read(path))
+        if listener:
+            listener.finished(name, f"{len(found.files[name])} experts")
+    return {expert: own for expert, own in scores.items() if own}

@@ -1,0 +1,189 @@
+"""A finished run read back for a review: its record, what each image gave, how it was judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from delineate.errors import DataError, ReadError
+from delineate.methods.base import Method
+from delineate.recipe import Recipe
+from delineate.review.run_tables import csv_rows, finite
+from delineate.review.run_trust import MEASURES
+from delineate.runs.layout import SCORES, STATE, read_json
+from delineate.runs.outputs import SCHEMA
+from delineate.runs.quality import Judge
+from delineate.runs.review_scores import Scores
+from delineate.runs.tables import failed_row, most_uncertain_first
+from delineate.uncertainty import Reference
+
+JUDGED = ("expected_score", "expected_low", "expected_high", "verdict", "score")
+"""Columns of images.csv that a review makes anew."""
+TEXTS = ("image", "status", "error")
+"""Columns that hold no numbers, whatever they look like."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A finished run.
+
+    Parameters
+    ----------
+    folder : where it lies.
+    record : its run.json.
+    rows : of its images, the most uncertain first, without what was judged of them.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+    @property
+    def names(self) -> list[str]:
+        """Images with a result."""
+        return [row["image"] for row in self.rows if row["status"] == "done"]
+
+    @property
+    def seed(self) -> int:
+        """Of the bootstraps."""
+        seed = self.record.get("seed")
+        return seed if isinstance(seed, int) else 0
+
+    @property
+    def axes(self) -> str | None:
+        """Axes that the user gave for files that do not say theirs."""
+        axes = (self.record.get("settings") or {}).get("axes")
+        return axes if isinstance(axes, str) else None
+
+    @property
+    def method(self) -> Method:
+        """Of the model.
+
+        Raises
+        ------
+        RecipeError : the recipe in run.json is not valid.
+        """
+        return Recipe.build(self.record.get("recipe") or {}).method
+
+    def judge(self, required: float | None) -> Judge | None:
+        """How its images are judged: by the reference that run.json has, if it has one.
+
+        Parameters
+        ----------
+        required : None: the score that was required before.
+
+        Raises
+        ------
+        ModelError : the reference is broken.
+        """
+        quality = self.record.get("quality")
+        if not isinstance(quality, dict):
+            return None
+        return Judge(
+            Reference.from_dict(quality),
+            quality.get("required") if required is None else required,
+            self.seed,
+        )
+
+    def checked(self) -> Checked | None:
+        """What an earlier review found against truth; None where there was none."""
+        truth = (self.record.get("review") or {}).get("truth")
+        if not isinstance(truth, dict):
+            return None
+        scores = {
+            row["image"]: Scores(*(finite(row.get(m)) for m in MEASURES))
+            for row in csv_rows(self.folder / SCORES)
+            if row.get("image") in self.names
+        }
+        if not scores:
+            return None
+        return Checked(truth["path"], truth["metric"], scores, truth.get("required"))
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """Images of a run held against truth.
+
+    Parameters
+    ----------
+    path : of the truth.
+    metric : the score that counts, of `MEASURES`.
+    scores : of the images that have truth, by name.
+    required : score that is good enough.
+    """
+
+    path: str
+    metric: str
+    scores: dict[str, Scores]
+    required: float | None
+
+    def score(self, name: str) -> float | None:
+        """The score that counts; None without truth."""
+        own = self.scores.get(name)
+        return None if own is None else float(getattr(own, self.metric))
+
+    def requiring(self, required: float | None) -> Checked:
+        """The same with another required score; None: as before."""
+        return self if required is None else replace(self, required=required)
+
+
+def read_finished(folder: Path) -> Finished:
+    """Read a finished run.
+
+    Raises
+    ------
+    ReadError : there is none, it is not complete, or it is broken.
+    """
+    record = read_json(folder / "run.json")
+    if not isinstance(record, dict) or not isinstance(record.get("inputs"), list):
+        told = "is not finished: give the same predict command again"
+        if not (folder / STATE).is_dir():
+            told = "no run here; give the folder that `delineate predict -o` wrote"
+        raise ReadError(f"{folder}: {told}")
+    if record.get("schema") != SCHEMA:
+        raise ReadError(
+            f"{folder / 'run.json'}: schema {record.get('schema')!r} found, {SCHEMA} expected; use "
+            "the version of delineate that wrote it"
+        )
+    table = {row.get("image", ""): row for row in csv_rows(folder / "images.csv")}
+    rows = []
+    for entry in record["inputs"]:
+        name = str(entry["name"])
+        if entry["status"] != "done":
+            rows.append(failed_row(name, str(entry.get("error") or "")))
+            continue
+        state = read_json(folder / STATE / "images" / f"{name}.json")
+        if isinstance(state, dict):
+            rows.append(dict(state["row"]))
+        elif name in table:  # the folder was copied without what is hidden in it
+            known = {k: v for k, v in table[name].items() if k not in JUDGED}
+            rows.append({k: v if k in TEXTS else _value(v) for k, v in known.items()})
+        else:
+            raise ReadError(
+                f"{folder / 'images.csv'}: has no row of {name}, and {STATE} does not know it "
+                "either; run the same predict command again"
+            )
+    return Finished(folder, record, most_uncertain_first(rows))
+
+
+def _value(cell: str) -> Any:
+    """A cell of images.csv as the row had it: a number where it is one."""
+    try:
+        return int(cell)
+    except ValueError:
+        number = finite(cell)
+        return number if number == number else cell
+
+
+def counted(metric: str, method: Method) -> str:
+    """The score that counts: that of the reference, else the one that training goes by.
+
+    Raises
+    ------
+    DataError : neither is one that a review knows.
+    """
+    for name in (metric, method.monitor):
+        if name in MEASURES:
+            return name
+    raise DataError(f"scores by {metric or method.monitor}: a review knows {', '.join(MEASURES)}")
