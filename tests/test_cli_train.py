@@ -234,3 +234,16 @@ def test_recipes_are_listed_printed_and_explained(capsys):
     status, _, err = run("recipes", "nosuch", capsys=capsys)
     assert status == 2
     assert "nosuch" in err
+
+
+def test_an_ensemble_says_how_its_members_did_on_what_they_left_out(
+    dataset, tmp_path, capsys, no_curves
+):
+    status, _, err = run(
+        "train", dataset, "-o", tmp_path / "run", *SMALL, "--ensemble.folds=2", "--train.steps=2",
+        capsys=capsys,
+    )  # fmt: skip
+    assert status == 0
+    assert "member 2 of 2: training 2 steps" in err
+    last = err.splitlines()[-1]
+    assert "(2 members; mean map 0." in last and "of 6 images" in last

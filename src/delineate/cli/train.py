@@ -84,11 +84,24 @@ def train(
         return _find_rate(chosen, out, base, allow_imports)
     with TrainProgress() as progress:
         model = runs.train(chosen, out, start=base, reporter=progress, allow_imports=allow_imports)
-    scores = ", ".join(
-        f"{k.removeprefix('val_')} {v:.3f}" for k, v in model.description.scores[0].items()
-    )
-    say(f"model → {out / 'model'}" + (f" (validation: {scores})" if scores else ""))
+    say(f"model → {out / 'model'}{_success(model)}")
     return 0
+
+
+def _success(model: Model) -> str:
+    """How good the model was on images that it had not trained on."""
+    members = len(model.members)
+    if members == 1:
+        scores = model.description.scores[0]
+        known = [f"{k.removeprefix('val_')} {v:.3f}" for k, v in scores.items()]
+        return f" (validation: {', '.join(known)})" if known else ""
+    reference = model.description.reference or {"images": []}
+    left_out = [image["score"] for image in reference["images"]]
+    mean = sum(left_out) / max(1, len(left_out))
+    return (
+        f" ({members} members; mean {reference.get('metric')} {mean:.3f} of {len(left_out)} "
+        "images, each by a member that had left it out)"
+    )
 
 
 def _find_rate(recipe: Recipe, out: Path, base: Model | None, allow_imports: bool) -> int:
