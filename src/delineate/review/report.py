@@ -41,7 +41,7 @@ EMBEDDINGS = (
     Embedding(60, 1024, 85),
     Embedding(400, 512, 80),
     Embedding(1500, 320, 75),
-    Embedding(3000, 240, 72),
+    Embedding(3000, 200, 70),
 )
 """So that a report stays below some 30 MB; pictures beyond the last number are left out."""
 

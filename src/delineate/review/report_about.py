@@ -88,6 +88,7 @@ def settings(page: Page) -> str:
         ("Model", run.model),
         ("Model SHA-256", run.model_sha256),
         ("Folder", str(run.folder.resolve())),
+        ("Truth", run.trust.truth.path if run.trust.truth else ""),
     )
     rows = "".join(
         f"<dt>{name}</dt><dd><code>{escape(value)}</code></dd>" for name, value in facts if value

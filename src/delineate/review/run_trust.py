@@ -85,7 +85,6 @@ class Quality:
     required: float | None
     u_min: float
     mean: Interval | None
-    extrapolated: int
     reason: str
     ranked: Ranked
 
@@ -206,7 +205,6 @@ def _quality(saved: Mapping[str, Any], seed: Any) -> Quality:
         required if isfinite(required) else None,
         threshold if isfinite(threshold) else inf,
         mean,
-        int(batch.get("extrapolated") or 0),
         str(saved.get("no_expectation") or ""),
         ranked,
     )
