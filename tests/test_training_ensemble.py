@@ -14,6 +14,7 @@ from conftest import small_recipe
 from delineate.data.folds import fold_pairs
 from delineate.data.layouts import Pair
 from delineate.errors import DataError, RecipeError
+from delineate.inference.scale import ScaleModel
 from delineate.io import read_labels
 from delineate.model import Model, load
 from delineate.runs import members as members_module
@@ -123,6 +124,38 @@ def test_members_can_be_added_later(dataset, tmp_path):
     assert len(kept.members) == 3
     with pytest.raises(RecipeError, match="another recipe"):
         train(recipe(dataset, ensemble__folds=3), out)
+
+
+def test_an_ensemble_can_begin_with_fewer_members_than_folds(dataset, tmp_path):
+    out = tmp_path / "run"
+    one = train(recipe(dataset, ensemble__members=1), out)
+    assert len(Reference.from_dict(one.description.reference or {}).images) == 3
+    two = train(recipe(dataset), out)
+    assert len(two.members) == 2 and same(one.members[0], two.members[0])
+    assert len(Reference.from_dict(two.description.reference or {}).images) == 6
+
+
+def test_each_member_knows_the_scale_by_its_own_style(dataset, tmp_path, monkeypatch):
+    fitted: list[tuple[Any, torch.Tensor]] = []
+
+    def first_weight(runner: Any) -> torch.Tensor:
+        return next(iter(runner.networks[0].parameters())).detach().clone()
+
+    def fit(runner: Any, *_: Any) -> ScaleModel:
+        fitted.append((ScaleModel(np.zeros(1, np.float32), 0.0, 0.0), first_weight(runner)))
+        return fitted[-1][0]
+
+    def estimate(runner: Any, model: ScaleModel, *_: Any) -> float:
+        own = next(weight for known, weight in fitted if known is model)
+        used.append(torch.equal(own, first_weight(runner)))
+        return 18.0
+
+    used: list[bool] = []
+    monkeypatch.setattr("delineate.inference.scale.fit_scale", fit)
+    monkeypatch.setattr("delineate.inference.predict.estimate_diameter", estimate)
+    model = train(recipe(dataset), tmp_path / "run")
+    assert len(used) == 6 and all(used)
+    assert model.scale is fitted[0][0]
 
 
 def test_members_without_folds_are_refused(dataset):

@@ -23,6 +23,7 @@ from delineate.review.calibration import calibration_figure
 
 if TYPE_CHECKING:
     from delineate.inference.runner import RunOptions
+    from delineate.inference.scale import ScaleModel
     from delineate.methods.base import Maps, Method
     from delineate.training.tune import Case
     from delineate.uncertainty import FeatureStatistics, Reliability
@@ -35,7 +36,12 @@ FEWEST = 3
 
 
 def assess(
-    model: Model, splits: Sequence[Split], cases: Sequence[Case], out: Path, options: RunOptions
+    model: Model,
+    splits: Sequence[Split],
+    cases: Sequence[Case],
+    scales: Sequence[ScaleModel | None],
+    out: Path,
+    options: RunOptions,
 ) -> Model:
     """Predict the images left out, write ``left-out.csv``, and store in the model what they tell.
 
@@ -44,6 +50,7 @@ def assess(
     model : all members, decoding and scale settled.
     splits : of each member. An image that several members left out is taken from the first.
     cases : each member with the images that it was trained on.
+    scales : what each member knows of the size of objects.
     out : folder of the training.
     """
     from delineate.uncertainty import Reference
@@ -61,7 +68,8 @@ def assess(
     method = recipe.method
     for number in range(len(splits)):
         own = [left_out[name][1] for name in names if left_out[name][0] == number]
-        alone = replace(model, members=(model.members[number],), _built=[], _runners={})
+        weights = (model.members[number],)
+        alone = replace(model, members=weights, scale=scales[number], _built=[], _runners={})
         for pair in own:
             found = alone.predict(
                 pair.image, axes=recipe.data.axes, options=options, keep_maps=True

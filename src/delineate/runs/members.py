@@ -40,8 +40,12 @@ class Member:
     steps: int
 
 
-def member_splits(recipe: Recipe, pairs: Sequence[Pair]) -> list[Split]:
+def member_splits(recipe: Recipe, pairs: Sequence[Pair], members: int | None = None) -> list[Split]:
     """The images that train and validate each member.
+
+    Parameters
+    ----------
+    members : how many of them; None: as many as the recipe wants.
 
     Raises
     ------
@@ -50,7 +54,9 @@ def member_splits(recipe: Recipe, pairs: Sequence[Pair]) -> list[Split]:
     folds = recipe.ensemble.folds
     if folds is None:
         return [split_pairs(pairs, recipe.data.validation, recipe.seed)]
-    return [fold_pairs(pairs, folds, m, recipe.seed) for m in range(recipe.ensemble.size)]
+    return [
+        fold_pairs(pairs, folds, m, recipe.seed) for m in range(members or recipe.ensemble.size)
+    ]
 
 
 def member_folder(out: Path, recipe: Recipe, number: int) -> Path:

@@ -31,6 +31,10 @@ def claim(out: Path, recipe: Recipe, start: Model | None, splits: Sequence[Split
 
     The number of members may differ: an ensemble can be given more of them.
 
+    Parameters
+    ----------
+    splits : of one member for each fold, however many members there are.
+
     Raises
     ------
     RecipeError : the folder holds a training by another recipe, of other images, or unknown.
@@ -46,7 +50,6 @@ def claim(out: Path, recipe: Recipe, start: Model | None, splits: Sequence[Split
         changes["network"] = recipe.network.model_copy(update={"weights": resolved})
     if recipe.ensemble.folds is not None:
         changes["ensemble"] = recipe.ensemble.model_copy(update={"members": None})
-        splits = splits[: recipe.ensemble.folds]
     full = recipe.model_copy(update=changes)
     text = full.dump() + f"# trains on {fingerprint(splits)}\n"
     text += f"# starts from {start.sha256()}\n" if start else ""

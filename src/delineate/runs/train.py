@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -97,7 +97,7 @@ def train(
         recipe.data.soft,
     )
     splits = member_splits(recipe, pairs)
-    claim(out, recipe, start, splits)
+    claim(out, recipe, start, member_splits(recipe, pairs, recipe.ensemble.folds))
     if (out / "model" / FILE).is_file():
         model = load(out / "model", allow_imports=allow_imports)
         if len(model.members) >= len(splits):
@@ -146,18 +146,16 @@ def train(
         (runner, [samples[p.name] for p in split.val])
         for runner, split in zip(runners, splits, strict=True)
     ]
-    model = replace(
-        model,
-        description=_settled(description, cases, reporter),
-        scale=_scale(recipe, runners[0], [samples[p.name] for p in splits[0].train], reporter),
-        _built=[],
-    )
-    reporter.stage("predicting the images left out")
     seen: list[Case] = [
         (runner, [samples[p.name] for p in split.train])
         for runner, split in zip(runners, splits, strict=True)
     ]
-    model = assess(model, splits, seen, out, options)
+    settled = _settled(description, cases, reporter)
+    # Each member has style vectors of its own; the whole model knows the scale by its first.
+    scales = [_scale(recipe, *case, reporter) for case in seen]
+    model = replace(model, description=settled, scale=scales[0], _built=[])
+    reporter.stage("predicting the images left out")
+    model = assess(model, splits, seen, scales, out, options)
     model.save(out / "model")
     _clear(out / "cache")
     return model
@@ -232,7 +230,7 @@ def _geometry(recipe: Recipe, pairs: Iterable[Pair]) -> tuple[int, int]:
 
 
 def _scale(
-    recipe: Recipe, runner: Runner, samples: list[Sample], reporter: Reporter
+    recipe: Recipe, runner: Runner, samples: Sequence[Sample], reporter: Reporter
 ) -> ScaleModel | None:
     from delineate.inference.scale import fit_scale
 
