@@ -13,6 +13,7 @@ from delineate.inference.decode import decode_planes, decode_posterior
 from delineate.inference.posterior import Posterior, Turn, turns, whole_spread
 from delineate.inference.runner import Runner, RunOptions
 from delineate.methods.flows import Flows
+from delineate.methods.semantic import Semantic
 from delineate.uncertainty import LIMIT
 
 CPU = {"device": "cpu", "precision": "fp32"}
@@ -168,7 +169,10 @@ def test_kept_draws_of_a_movie_of_volumes_decode_point_by_point():
     maps = np.stack([two_planes(), np.zeros_like(two_planes())], axis=1)
     image = Image(np.zeros((2, 2, 24, 48), np.uint8), "TZYX")
     found = decode_posterior(
-        Posterior(maps, None, 1), image, Flows(flow_threshold=None), keep_spread=True
+        Posterior(maps, None, 1, by_plane=True),
+        image,
+        Flows(flow_threshold=None),
+        keep_spread=True,
     )
     assert found.labels.shape == image.shape and found.labels[0].max() == 2
     assert not found.labels[1].any()
@@ -179,6 +183,17 @@ def test_kept_draws_of_a_movie_of_volumes_decode_point_by_point():
     assert found.scores.uncertainty == pytest.approx(found.predictive[0][first].mean(), rel=1e-5)
     assert found.scores.image_uncertainty == pytest.approx(found.predictive.mean(), rel=1e-5)
     np.testing.assert_allclose(found.objects["uncertainty"], found.objects["aleatoric"], atol=1e-9)
+
+
+def test_kept_draws_of_volumes_are_not_taken_for_planes():
+    """A semantic method has as many maps in 3D as in 2D."""
+    inside = np.zeros((2, 12, 24), np.float32)
+    inside[0, 2:9, 2:10] = inside[1, 2:9, 9:17] = 1  # they meet, but hardly overlap
+    maps = np.stack([1 - inside, inside])
+    image = Image(np.zeros(inside.shape, np.uint8), "ZYX")
+    for by_plane, objects in ((False, 1), (True, 2)):
+        found = decode_posterior(Posterior(maps, None, 1, by_plane=by_plane), image, Semantic())
+        assert found.labels.max() == objects
 
 
 def test_nothing_found_has_no_uncertainty_but_the_image_has():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image as Picture
 
 from delineate.errors import DataError, ImageError, LabelError, ModelError, ReadError, WriteError
@@ -450,25 +451,28 @@ def test_decoding_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     image, _ = domes((80, 80), 8, 5)
     movie = np.stack([image, image])
     tifffile.imwrite(tmp_path / "images" / "m.tif", movie, imagej=True, metadata={"axes": "TYX"})
+    tifffile.imwrite(tmp_path / "images" / "z.tif", movie, imagej=True, metadata={"axes": "ZYX"})
     out = tmp_path / "out"
     run(tmp_path / "images", out, outputs=Outputs(maps=True), diameter=30)
+    kept = {n: zarr.open_array(str(out / "maps" / f"{n}.zarr")).attrs["by_plane"] for n in "mz"}
+    assert kept == {"m": False, "z": True}
 
     def forbidden(*_: Any, **__: Any) -> Any:
         raise AssertionError("no network may be run")
 
     monkeypatch.setattr(Model, "predict", forbidden)
     same = decode_folder(out, tmp_path / "same", {})
-    assert same.done == 3
+    assert same.done == 4
     strict = decode_folder(out, tmp_path / "strict", {"threshold": 0.999})
-    assert strict.done == 3
-    for name in (*truth, "m"):
+    assert strict.done == 4
+    for name in (*truth, "m", "z"):
         path = Path("labels") / f"{name}.tif"
         before = read_label_image(out / path).numpy()
         assert np.array_equal(read_label_image(tmp_path / "same" / path).numpy(), before)
         after = read_label_image(tmp_path / "strict" / path).numpy()
         assert 0 < np.count_nonzero(after) < np.count_nonzero(before)
     assert rows(tmp_path / "strict" / "images.csv")[0]["diameter_used"] == "30.0"
-    assert decode_folder(out, tmp_path / "strict", {"threshold": 0.999}).before == 3
+    assert decode_folder(out, tmp_path / "strict", {"threshold": 0.999}).before == 4
     with pytest.raises(WriteError, match="choose another -o"):
         decode_folder(out, out, {"threshold": 0.9}, overwrite=True)
     with pytest.raises(ReadError, match="predict again with --keep-maps"):

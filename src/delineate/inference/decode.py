@@ -37,7 +37,7 @@ def decode_posterior(
             f"{image.source or 'the image'} has axes {axes} of "
             f"{tuple(image.sizes[a] for a in axes)}, its maps {shape[1:]}"
         )
-    by_plane = "Z" in axes and shape[0] == method.out_channels(2)
+    by_plane = posterior.by_plane
     if "T" not in axes:
         return decode_point(posterior, image, method, by_plane, keep_spread=keep_spread)
     points = []

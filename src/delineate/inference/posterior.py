@@ -67,12 +67,14 @@ class Posterior:
     draws : their number.
     features : of each member (F,) the mean of its deepest maps over the image; empty where its
         network does not say which these are.
+    by_plane : the maps are those of a 2D method for each plane of a volume.
     """
 
     maps: Maps
     spread: NDArray[np.float32] | None
     draws: int
     features: tuple[NDArray[np.float32], ...] = ()
+    by_plane: bool = False
 
     def slabs(self, method: Method, by_plane: bool) -> Iterator[tuple[slice, Spread]]:
         """Uncertainty piece by piece along the first spatial axis.

@@ -168,4 +168,5 @@ def stacked(planes: Sequence[Posterior]) -> Posterior:
         np.stack(spreads, axis=1) if spreads else None,
         planes[0].draws,
         mean_features([p.features for p in planes]),
+        by_plane=True,
     )

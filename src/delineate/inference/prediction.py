@@ -131,6 +131,7 @@ def over_time(points: Sequence[Prediction], image: Image) -> Prediction:
             np.stack([d.maps for d in draws], axis=1),
             np.stack(wide, axis=1) if wide else None,
             first.posterior.draws,
+            by_plane=first.posterior.by_plane,
         )
     sizes = [p.diameter for p in points if p.diameter is not None]
     classes = [p.classes for p in points if p.classes is not None]

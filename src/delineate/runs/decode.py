@@ -76,7 +76,11 @@ def decode_folder(
         draws = int(stored.attrs.get("draws", 1))
         maps, spread = (kept[:-2], kept[-2:]) if draws > 1 else (kept, None)
         axes = record["settings"].get("axes")
-        posterior = Posterior(maps, spread, draws)
+        # Maps of earlier versions do not say it; of flows the number of channels does.
+        by_plane = stored.attrs.get("by_plane")
+        if by_plane is None:
+            by_plane = "Z" in str(stored.attrs["axes"]) and len(maps) == method.out_channels(2)
+        posterior = Posterior(maps, spread, draws, by_plane=bool(by_plane))
         prediction = decode_posterior(
             posterior, read(image.path, axes=axes), method, keep_spread=outputs.uncertainty
         )

@@ -350,5 +350,6 @@ def _write_maps(path: Path, prediction: Prediction) -> None:
                 "axes": "C" + prediction.axes,
                 "diameter": prediction.diameter,
                 "draws": posterior.draws,
+                "by_plane": posterior.by_plane,
             }
         )
