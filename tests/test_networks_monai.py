@@ -103,6 +103,8 @@ def test_features_tell_images_apart_and_need_no_way_up(name):
         first, again, other = (network.features(x) for x in (dark, dark, bright))
         both = network.features(torch.cat([dark, bright]))
         output = network(dark)
+        style = network.style_vector(dark)
+    torch.testing.assert_close(style, first / first.norm())
     assert first.ndim == 2
     assert first.shape[1] == DEEPEST.get(name, first.shape[1])
     torch.testing.assert_close(first, again)

@@ -193,6 +193,22 @@ def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
     assert files_below(tmp_path / "out") == before
 
 
+def test_a_model_that_cannot_find_the_size_of_objects_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_domes(tmp_path / "images", ("a", "b"))
+    with caplog.at_level("WARNING", "delineate"):
+        run(tmp_path / "images", tmp_path / "known", dome_model(knows_scale=20))
+        run(tmp_path / "images", tmp_path / "given", diameter=30)
+    assert not caplog.records
+    with caplog.at_level("WARNING", "delineate"):
+        run(tmp_path / "images", tmp_path / "out")
+    assert [r.getMessage() for r in caplog.records] == [
+        "model domes learned from objects of 20 pixels and cannot find their size in an image: "
+        "no image is scaled; give --diameter"
+    ]
+
+
 def test_only_what_is_new_or_changed_is_run_again(tmp_path: Path) -> None:
     write_domes(tmp_path / "images", ("a", "b"))
     run(tmp_path / "images", tmp_path / "out")

@@ -513,6 +513,7 @@ def test_one_image_trains_alone(dataset, tmp_path, caplog, monkeypatch):
     with caplog.at_level(logging.WARNING, "delineate"):
         model = train(quick(dataset), tmp_path / "run")
     assert "cell0 is the only labelled image" in caplog.text
+    assert "do not tell the size of objects" in caplog.text and model.scale is None
     assert model.description.scores == ({},)
     assert model.description.provenance["steps"] == 8
     rows = rows_of(tmp_path / "run")

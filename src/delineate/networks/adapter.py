@@ -2,8 +2,9 @@
 
 Beside ``forward`` that is: `divisor`, of which sizes are multiples; `encoder_parts`, the modules
 that a frozen stage keeps still and that pretrained weights are for; `feature_layer`, the module
-that puts out the deepest map; and `features`, its average, a vector of what an image looks like to
-the network. `ResidualUNet` has the same.
+that puts out the deepest map; `features`, its average, a vector of what an image looks like to
+the network; and `style_vector`, the same at unit length, by which the size of objects is known.
+`ResidualUNet` has the same.
 """
 
 from __future__ import annotations
@@ -86,6 +87,10 @@ class Adapted(nn.Module):
         finally:
             handle.remove()
         raise ModelError(f"{type(self.inner).__name__} never computed its deepest map")
+
+    def style_vector(self, x: Tensor) -> Tensor:
+        """`features` at unit length, (B, F)."""
+        return F.normalize(self.features(x), dim=1)
 
 
 def encoder_of(network: nn.Module) -> list[nn.Module]:

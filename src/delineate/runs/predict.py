@@ -91,6 +91,13 @@ def predict_folder(
     if settings.diameter is not None:
         parse_diameter(settings.diameter)
     model.runner(settings.run, **settings.decoding)
+    if (common := model.description.diameter) and not model.scale and settings.diameter is None:
+        log.warning(
+            "model %s learned from objects of %g pixels and cannot find their size in an image: "
+            "no image is scaled; give --diameter",
+            model.name,
+            common,
+        )
     sha = model.sha256()
     run = RunFolder(
         Path(out),

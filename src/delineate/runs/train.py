@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -15,6 +16,8 @@ from delineate.recipe import Recipe
 from delineate.runs.assess import assess
 from delineate.runs.members import Member, member_folder, member_splits, train_member
 from delineate.runs.record import claim, describe
+
+log = logging.getLogger("delineate")
 
 if TYPE_CHECKING:
     from delineate.inference.runner import Runner
@@ -238,4 +241,11 @@ def _scale(
         return None
     reporter.stage("learning the scale")
     used = samples[:: max(1, len(samples) // 120)]
-    return fit_scale(runner, [s.image for s in used], [s.diameter * s.scale for s in used])
+    scale = fit_scale(runner, [s.image for s in used], [s.diameter * s.scale for s in used])
+    if scale is None:
+        log.warning(
+            "%d images and this network do not tell the size of objects: the model will find it in "
+            "no image; predict with --diameter, or train with data.diameter null",
+            len(used),
+        )
+    return scale
