@@ -59,13 +59,20 @@ def test_masks_are_scored_as_classes_and_by_their_parts(tmp_path):
 def test_a_run_of_a_semantic_model_is_scored_by_its_classes(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    record = {"recipe": {"method": {"name": "semantic", "classes": 3}}, "inputs": []}
+    inputs = [{"name": "a", "status": "done"}, {"name": "b", "status": "failed"}]
+    record = {"recipe": {"method": {"name": "semantic", "classes": 3}}, "inputs": inputs}
     (run / "run.json").write_text(json.dumps(record))
     pixels = squares()
     pixels[20:30] *= 2
     write(run / "classes", "a.tif", pixels)
-    write(tmp_path / "truth", "a.tif", squares())
-    evaluate_folder(run, tmp_path / "truth", tmp_path / "scores")
+    for name in ("a", "b"):
+        write(run / "labels", f"{name}.tif", np.zeros_like(pixels))  # ids, which are not scored
+        write(tmp_path / "truth", f"{name}.tif", squares())
+    write(run / "classes", "b.tif", pixels)  # of an earlier run, in which it had not failed
+    found = evaluate_folder(run, tmp_path / "truth", tmp_path / "scores")
+    assert found.missing == 1
+    with pytest.raises(DataError, match=r"2 \(background"):
+        evaluate_folder(run, tmp_path / "truth", tmp_path / "scores", classes=1)
     (row,) = rows(tmp_path / "scores" / "scores.csv")
     # Class 1: 100 of 200 true pixels found; class 2: none of its pixels is right.
     assert float(row["dice"]) == pytest.approx((2 * 100 / 300 + 0) / 2)

@@ -58,8 +58,12 @@ class LabelPair(NamedTuple):
     truth: Path
 
 
-def pair_labels(predicted: Path, truth: Path) -> tuple[list[LabelPair], int]:
+def pair_labels(predicted: Path, truth: Path, room: str = "labels") -> tuple[list[LabelPair], int]:
     """Label files with the same name, and how many true ones have no prediction.
+
+    Parameters
+    ----------
+    room : of a run whose files are wanted, see `label_files`.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def pair_labels(predicted: Path, truth: Path) -> tuple[list[LabelPair], int]:
     if (truth / "labels").is_dir() and (truth / "images").is_dir():
         truth = truth / "labels"
     true = _by_name(truth, find_images(truth))
-    found = _by_name(predicted, label_files(predicted))
+    found = _by_name(predicted, label_files(predicted, room))
     without = sorted(set(found) - set(true))
     if without:
         raise DataError(
@@ -187,14 +191,12 @@ def _of_classes(predicted: Path, classes: int | None) -> Semantic | None:
     """
     record = read_json(predicted / "run.json") or {}
     method = (record.get("recipe") or {}).get("method") or {}
+    if classes is not None and classes < 2:
+        raise DataError(f"{classes} classes: expected 2 (background and one more) or more")
     if method.get("name") == "semantic":
         own = Semantic.model_validate(method)
         return own if classes is None else own.model_copy(update={"classes": classes})
-    if classes is None:
-        return None
-    if classes < 2:
-        raise DataError(f"{classes} classes: expected 2 (background and one more) or more")
-    return Semantic(classes=classes)
+    return None if classes is None else Semantic(classes=classes)
 
 
 def _evaluate_classes(
@@ -208,9 +210,7 @@ def _evaluate_classes(
     """Score images of classes: Dice, IoU and the average precision of the connected parts."""
     from delineate.review.class_scores import class_scores_figure
 
-    if (predicted / "classes").is_dir():
-        predicted = predicted / "classes"
-    pairs, missing = pair_labels(predicted, truth)
+    pairs, missing = pair_labels(predicted, truth, "classes")
     scores: dict[str, dict[str, float]] = {}
     for number, (name, found, true) in enumerate(pairs):
         if listener:

@@ -57,8 +57,12 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def label_files(source: Path) -> list[ImageFile]:
+def label_files(source: Path, room: str = "labels") -> list[ImageFile]:
     """Label files of a run (those of the images that it calls done), of a folder, or one file.
+
+    Parameters
+    ----------
+    room : "classes" for the images of classes of a run of a semantic model.
 
     Raises
     ------
@@ -69,7 +73,7 @@ def label_files(source: Path) -> list[ImageFile]:
         return find_images(source)
     files = []
     for name in (i["name"] for i in record.get("inputs", ()) if i["status"] == "done"):
-        paths = [source / "labels" / f"{name}{suffix}" for suffix in ROOMS["labels"]]
+        paths = [source / room / f"{name}{suffix}" for suffix in ROOMS[room]]
         path = next((p for p in paths if p.exists()), None)
         if path is None:
             raise ReadError(f"{paths[0]}: is missing; run the same predict command again")
