@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -469,6 +470,8 @@ def test_decoding_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     tifffile.imwrite(tmp_path / "images" / "m.tif", movie, imagej=True, metadata={"axes": "TYX"})
     tifffile.imwrite(tmp_path / "images" / "z.tif", movie, imagej=True, metadata={"axes": "ZYX"})
     out = tmp_path / "out"
+    predict = Model.predict
+    monkeypatch.setattr(Model, "predict", lambda *a, **k: replace(predict(*a, **k), novelty=1.5))
     run(tmp_path / "images", out, outputs=Outputs(maps=True), diameter=30)
     kept = {n: zarr.open_array(str(out / "maps" / f"{n}.zarr")).attrs["by_plane"] for n in "mz"}
     assert kept == {"m": False, "z": True}
@@ -487,7 +490,8 @@ def test_decoding_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         assert np.array_equal(read_label_image(tmp_path / "same" / path).numpy(), before)
         after = read_label_image(tmp_path / "strict" / path).numpy()
         assert 0 < np.count_nonzero(after) < np.count_nonzero(before)
-    assert rows(tmp_path / "strict" / "images.csv")[0]["diameter_used"] == "30.0"
+    row = rows(tmp_path / "strict" / "images.csv")[0]
+    assert (row["diameter_used"], row["novelty"]) == ("30.0", "1.5")
     assert decode_folder(out, tmp_path / "strict", {"threshold": 0.999}).before == 4
     with pytest.raises(WriteError, match="choose another -o"):
         decode_folder(out, out, {"threshold": 0.9}, overwrite=True)

@@ -84,8 +84,12 @@ def decode_folder(
         prediction = decode_posterior(
             posterior, read(image.path, axes=axes), method, keep_spread=outputs.uncertainty
         )
-        used = stored.attrs.get("diameter")
-        return replace(prediction, diameter=float(used) if isinstance(used, int | float) else None)
+        used, novelty = stored.attrs.get("diameter"), stored.attrs.get("novelty")
+        return replace(
+            prediction,
+            diameter=float(used) if isinstance(used, int | float) else None,
+            novelty=float(novelty) if isinstance(novelty, int | float) else np.nan,
+        )
 
     facts = {k: record[k] for k in ("model", "recipe", "seed")}
     return run_all(folder, files, predict, facts, listener)

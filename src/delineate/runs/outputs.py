@@ -351,5 +351,6 @@ def _write_maps(path: Path, prediction: Prediction) -> None:
                 "diameter": prediction.diameter,
                 "draws": posterior.draws,
                 "by_plane": posterior.by_plane,
+                "novelty": None if np.isnan(prediction.novelty) else prediction.novelty,
             }
         )
