@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from conftest import disks, picture
-from delineate.errors import ModelError
+from delineate.errors import DelineateError
 from delineate.inference.runner import RunOptions
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Settings, predict_folder
@@ -132,7 +132,8 @@ def test_a_run_is_sorted_and_judged_and_judged_anew_without_predicting(images, t
 
 
 def test_a_model_without_reference_cannot_vouch_for_a_quality(images, tmp_path):
-    with pytest.raises(ModelError, match="no reference images"):
-        predict_folder(
-            dome_model(), images, tmp_path / "out", Settings(diameter=18, run=CPU, required=0.5)
-        )
+    for required, told in ((0.5, "no reference images"), (80, "expected 0 to 1")):
+        settings = Settings(diameter=18, run=CPU, required=required)
+        with pytest.raises(DelineateError, match=told):
+            predict_folder(dome_model(), images, tmp_path / "out", settings)
+    assert not (tmp_path / "out").exists()

@@ -98,6 +98,7 @@ def predict_folder(
             model.name,
             common,
         )
+    judge = judge_by(model, settings.required)
     sha = model.sha256()
     run = RunFolder(
         Path(out),
@@ -131,7 +132,7 @@ def predict_folder(
         "recipe": model.recipe.model_dump(mode="json"),
         "seed": model.recipe.seed,
     }
-    return run_all(run, files, predict, facts, listener, judge_by(model, settings.required))
+    return run_all(run, files, predict, facts, listener, judge)
 
 
 def judge_by(model: Model, required: float | None) -> Judge | None:
@@ -140,10 +141,13 @@ def judge_by(model: Model, required: float | None) -> Judge | None:
     Raises
     ------
     ModelError : a quality is required, but the model cannot tell what its uncertainty means.
+    DelineateError : the quality is not in [0, 1].
     """
     from delineate.runs.quality import Judge
     from delineate.uncertainty import Reference
 
+    if required is not None and not 0 <= required <= 1:
+        raise DelineateError(f"a required score of {required:g}: expected 0 to 1, such as 0.8")
     if model.description.reference is None:
         if required is not None:
             raise ModelError(
