@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -10,7 +11,7 @@ from conftest import disks
 from delineate.data.samples import Sample
 from delineate.inference.runner import Runner, RunOptions
 from delineate.methods.flows import Flows
-from delineate.training.tune import FEWEST, tune
+from delineate.training.tune import FEWEST, chosen_samples, tune
 
 METHOD = Flows()
 
@@ -50,6 +51,15 @@ def test_a_network_that_is_never_sure_gets_a_lower_threshold():
 
 def test_few_images_decide_nothing():
     assert tune([(runner(), samples(FEWEST - 1))]) is None
+
+
+@pytest.mark.parametrize("images", [1, 16, 19, 30, 100])
+def test_the_images_looked_at_are_spread_evenly_over_the_members(images):
+    one = samples(1) * images
+    cases = [(runner(), one) for _ in range(3)]
+    chosen = chosen_samples(cases, most=48)
+    assert len(chosen) == min(48, 3 * images)
+    assert [sum(r is case[0] for r, _ in chosen) for case in cases] == [len(chosen) // 3] * 3
 
 
 def test_equal_candidates_leave_the_method_as_it_is():

@@ -29,7 +29,8 @@ Case = tuple[Runner, Sequence[Sample]]
 def chosen_samples(cases: Sequence[Case], most: int) -> list[tuple[Runner, Sample]]:
     """At most `most` images with objects, evenly over all members, each with its member."""
     every = [(runner, s) for runner, samples in cases for s in samples if len(s.centres)]
-    return every[:: max(1, len(every) // most)][:most]
+    n = min(len(every), most)
+    return [every[i * len(every) // n] for i in range(n)]
 
 
 def tune(cases: Sequence[Case], most: int = 48) -> Tuned | None:
