@@ -188,6 +188,11 @@ def test_drawn_pixels_keep_their_classes_and_are_never_drawn_twice() -> None:
     np.testing.assert_array_equal(again.probabilities, sample.probabilities)
     everything = sample_pixels(image, truth, np.random.default_rng(0), ignore=2)
     assert len(everything.classes) == 750 and (everything.weights == 1).all()
+    sparse = np.full((500, 500), -1)  # scribbles: 40 of 250,000 pixels are labelled
+    sparse[7, 20:60] = 1
+    even = np.full((2, 500, 500), 0.5)
+    few = sample_pixels(even, sparse, np.random.default_rng(0), 20, ignore=-1)
+    assert 10 <= len(few.classes) <= 30 and few.weights.sum() == pytest.approx(40, rel=0.5)
     with pytest.raises(ValueError, match="0 samples"):
         join_samples()
 

@@ -52,8 +52,8 @@ def sample_pixels(
     probabilities : (K, spatial axes), mean class probabilities.
     truth : (spatial axes), class of each pixel.
     rng : source of the draw.
-    n : pixels to draw, without replacement; all where there are fewer.
-    ignore : pixels of this class in the truth are left out after drawing.
+    n : about how many pixels to draw, without replacement; all where there are fewer.
+    ignore : pixels of this class in the truth are not drawn.
 
     Raises
     ------
@@ -62,6 +62,8 @@ def sample_pixels(
     p, classes = np.asarray(probabilities), np.asarray(truth)
     check_pixels(p, classes)
     size = classes.size
+    counted = size if ignore is None else int(np.count_nonzero(classes != ignore))
+    n = -(-n * size // max(counted, 1))  # so that few labelled pixels among many are met too
     drawn = np.arange(size) if n >= size else np.sort(rng.choice(size, n, False, shuffle=False))
     places: tuple[Any, ...] = np.unravel_index(drawn, classes.shape) if classes.ndim else ()
     picked = np.asarray(classes[places], np.int64).reshape(-1)
