@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from conftest import small_recipe
 from delineate.data.folds import fold_pairs
-from delineate.data.layouts import Pair
+from delineate.data.layouts import Pair, find_pairs
 from delineate.errors import DataError, RecipeError
 from delineate.inference.scale import ScaleModel
 from delineate.io import read_labels
 from delineate.model import Model, load
 from delineate.runs import members as members_module
+from delineate.runs.record import fingerprint
 from delineate.runs.train import Silent, train
 from delineate.uncertainty import Reference, Reliability
 
@@ -208,3 +210,16 @@ def test_pretrained_encoders_begin_every_member_and_leave_no_path(dataset, tmp_p
     wanted = dict(encoder[0].named_parameters())
     assert names and first.keys() == wanted.keys()
     assert all(torch.equal(first[name], wanted[name]) for name in wanted)
+
+
+def test_labels_that_were_corrected_are_another_training(dataset, tmp_path):
+    splits = members_module.member_splits(recipe(dataset), find_pairs(dataset))
+    before = fingerprint(splits)
+    assert fingerprint(splits) == before
+    file = next((dataset / "labels").iterdir())
+    labels = read_labels(file)
+    size = file.stat().st_size
+    labels.flat[0] += 1
+    tifffile.imwrite(file, labels)
+    assert file.stat().st_size == size
+    assert fingerprint(splits) != before

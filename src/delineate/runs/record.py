@@ -17,6 +17,7 @@ from delineate.data.samples import Sample
 from delineate.data.splits import Split
 from delineate.errors import RecipeError
 from delineate.recipe import Recipe
+from delineate.runs.layout import file_sha256
 
 if TYPE_CHECKING:
     from delineate.model import Description, Model
@@ -66,15 +67,19 @@ def claim(out: Path, recipe: Recipe, start: Model | None, splits: Sequence[Split
 
 
 def fingerprint(splits: Iterable[Split]) -> str:
-    """Hash of the names, sizes, weights and roles of the images, which are not read for it."""
+    """Hash of the names, sizes, weights and roles of the images, and of what is drawn on them.
+
+    Labels are read, since corrections seldom change the size of a file; images are not.
+    """
     total = hashlib.sha256()
     for split in splits:
         for role, pairs in zip(("train", "val"), split, strict=True):
             for pair in pairs:
-                given = (pair.image, pair.labels, pair.classes, pair.soft)
-                files = [f for f in given if f is not None]
-                sizes = [(f.name, f.stat().st_size if f.is_file() else 0) for f in files]
-                total.update(repr((role, pair.name, pair.weight, sizes)).encode())
+                size = pair.image.stat().st_size if pair.image.is_file() else 0
+                drawn = [f for f in (pair.labels, pair.classes, pair.soft) if f is not None]
+                marks = [(f.name, file_sha256(f)) for f in drawn]
+                facts = (role, pair.name, pair.weight, pair.image.name, size, marks)
+                total.update(repr(facts).encode())
     return total.hexdigest()[:16]
 
 
@@ -85,6 +90,7 @@ def describe(
     samples: Sequence[Sample],
     splits: Sequence[Split],
     members: Sequence[Member],
+    start: Model | None = None,
 ) -> Description:
     """The description of a trained model; it holds no path of this machine.
 
@@ -92,6 +98,7 @@ def describe(
     ----------
     samples : of all images that trained or validated.
     splits, members : of each member.
+    start : the model whose weights the training began with.
     """
     from delineate import __version__
     from delineate.model import Description
@@ -122,6 +129,7 @@ def describe(
             "validation_images": len(validated),
             "median_diameter": round(float(np.median(diameters)), 2) if diameters else None,
             "training_sha256": _content(trained.values()),
+            **({"started_from": {"name": start.name, "sha256": start.sha256()}} if start else {}),
         },
     )
 

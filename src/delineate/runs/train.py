@@ -141,7 +141,7 @@ def train(
             after_validation=_draw_curves,
         )
         members.append(member)
-    description = describe(recipe, channels, ndim, prepared, splits, members)
+    description = describe(recipe, channels, ndim, prepared, splits, members, start)
     model = Model(description, tuple(m.state for m in members), allow_imports=allow_imports)
     options = RunOptions(device=recipe.train.device, precision=recipe.train.precision)
     runners = [Runner([network], recipe.method, ndim, options) for network in model.networks()]
