@@ -42,6 +42,12 @@ def desk(tmp_path: Path, examples: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     labels = read(examples / "labels" / "7f2b15454116.png").numpy()[:256, :256]
     write_image(tmp_path / "my-data" / "labels" / "nuclei.ome.tif", Image(labels, "YX"))
     shutil.copy(tmp_path / "my-images" / "nuclei.ome.tif", tmp_path / "my-data" / "images")
+    for expert in ("anna", "ben", "carl"):
+        (tmp_path / "experts" / expert).mkdir(parents=True)
+        for name in ("04acab7636c4", "2c61fdcb36fd"):
+            mask = np.roll(read(examples / "labels" / f"{name}.png").numpy() > 0, len(expert), 0)
+            file = tmp_path / "experts" / expert / f"{name}.tif"
+            write_image(file, Image(mask.astype(np.uint8), "YX"))
     return tmp_path
 
 
@@ -74,6 +80,10 @@ def test_every_snippet_runs(desk, capsys):
         "out/scores.png",
         "out/rois/2c61fdcb36fd.zip",
         "out/geojson/2c61fdcb36fd.geojson",
+        "out-sure/uncertainty/nuclei.tif",
+        "runs/five/model/member-2.safetensors",
+        "consensus/labels/04acab7636c4.tif",
+        "corrected/labels/nuclei.tif",
         "nuclei-labels.tif",
     ):
         assert (desk / expected).stat().st_size > 0, expected
