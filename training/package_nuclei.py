@@ -55,6 +55,8 @@ training images; for others read the novelty first.
 - H&E: crowded, blurred or very pale nuclei are missed or merged; scores there rest on few images.
 - Brightfield: three validation images of one laboratory; expect to retrain on your own.
 - Dim nuclei beside very bright ones, and nuclei that annotators drew much larger than they shine.
+- Objects much smaller than the others of their image, such as debris and micronuclei beside nuclei: of those narrower
+  than 0.6 of the median diameter, 61 % were missed in 60 fluorescence images of the training set (others: 5 %).
 - Nuclei smaller than about 7 pixels in diameter; very elongated nuclei; dense tissue in three dimensions.
 - Anything that is not a nucleus: train on your own images (`delineate train my-data --from nuclei`).
 """
