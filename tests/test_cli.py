@@ -97,7 +97,8 @@ def test_one_bad_image_is_told_and_the_status_says_so(tmp_path: Path, model: Pat
     (images / "protected.tif").chmod(0)
     (images / "empty.tif").write_bytes(b"")
     (images / "no [bold]image:smile:.tif").write_text("hello")
-    process = start(predict_command(images, out, model), preexec_fn=obey_file_modes)
+    command = [*predict_command(images, out, model), "--diameter", "20"]
+    process = start(command, preexec_fn=obey_file_modes)
     output, errors = process.communicate()
     assert process.returncode == 1, errors
     assert output == ""
@@ -303,6 +304,7 @@ def test_unforeseen_errors(
     """Of one image: named with its type, the trace in the log; of the command: a line as well."""
     write_domes(tmp_path / "images", ("a",))
     command = predict_command(tmp_path / "images", tmp_path / "out", model)
+    command += ["--diameter", "20"]
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
