@@ -94,14 +94,15 @@ def main() -> None:
     print(f"images left out: {order.n}, Spearman(U, Dice) {order.spearman}")
     print(f"failures (Dice < 0.7): {order.failures}, AUROC {order.auroc}")
 
-    groups = {"test": test / "images", **{p.name: p / "images" for p in labs(args.others)}}
+    groups = {"test": [file(args.data / "images", name) for name in test]}
+    groups |= {p.name: [i.path for i in find_images(p / "images")] for p in labs(args.others)}
     rows = []
-    for name, folder in groups.items():
-        for image in find_images(folder):
-            found = model.predict(image.path)
+    for name, images in groups.items():
+        for image in images:
+            found = model.predict(image)
             rows.append((name, found.novelty, found.scores.uncertainty))
             print(
-                f"| {name} | {image.name} | {found.novelty:.2f} | {found.scores.uncertainty:.4f} |"
+                f"| {name} | {image.stem} | {found.novelty:.2f} | {found.scores.uncertainty:.4f} |"
             )
     shifted = np.array([name != "test" for name, _, _ in rows])
     for place, what in ((1, "novelty"), (2, "uncertainty")):
