@@ -12,12 +12,14 @@ import pytest
 import tifffile
 
 from conftest import disks, picture
-from delineate.errors import DelineateError
+from delineate.errors import DelineateError, ModelError
 from delineate.inference.runner import RunOptions
+from delineate.model import load
+from delineate.runs.decode import decode_folder
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Settings, predict_folder
 from delineate.runs.quality import Judge
-from delineate.uncertainty import Reference
+from delineate.uncertainty import Reference, fit_features
 from domes import dome_model
 
 CPU = RunOptions(device="cpu", precision="fp32")
@@ -137,3 +139,29 @@ def test_a_model_without_reference_cannot_vouch_for_a_quality(images, tmp_path):
         with pytest.raises(DelineateError, match=told):
             predict_folder(dome_model(), images, tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
+
+
+def test_decoding_anew_keeps_the_judgement_and_refuses_what_has_no_effect(images, tmp_path):
+    model = dome_model()
+    described = model.description.model_copy(update={"reference": reference().to_dict()})
+    settings = Settings(diameter=18, run=CPU, required=0.9)
+    run = tmp_path / "run"
+    predict_folder(replace(model, description=described), images, run, settings, Outputs(maps=True))
+    decode_folder(run, tmp_path / "anew", {})
+    first, anew = (
+        {r["image"]: (r["verdict"], r["expected_score"]) for r in table(folder) if r["verdict"]}
+        for folder in (run, tmp_path / "anew")
+    )
+    assert len(anew) == 3 and anew == first
+    with pytest.raises(ModelError, match="in the maps already"):
+        decode_folder(run, tmp_path / "cool", {"temperature": 2.0})
+
+
+def test_a_model_that_lost_statistics_of_a_member_is_not_loaded(tmp_path):
+    rng = np.random.default_rng(0)
+    known = tuple(fit_features(rng.normal(size=(8, 4))) for _ in range(2))
+    folder = replace(dome_model(members=2), novelty=known).save(tmp_path / "model")
+    assert len(load(folder, allow_imports=True).novelty) == 2
+    (folder / "novelty-1.safetensors").unlink()
+    with pytest.raises(ModelError, match="of 1 members, expected of all 2"):
+        load(folder, allow_imports=True)

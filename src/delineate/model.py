@@ -346,6 +346,11 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
         raise ModelError(f"{folder}: the model is damaged: {error}") from error
     if not members:
         raise ModelError(f"{folder}: no weights: expected member-0.safetensors")
+    if len(novelty) not in (0, len(members)):
+        raise ModelError(
+            f"{folder}: statistics of features (novelty-0.safetensors …) of {len(novelty)} "
+            f"members, expected of all {len(members)}: the model is not complete"
+        )
     numbers, expected = [_number(f) for f in files], len(description.scores) or len(files)
     if numbers != list(range(expected)):
         raise ModelError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.metrics.bootstrap import bootstrap_interval
+from delineate.metrics.bootstrap import Interval, bootstrap_interval
 from delineate.metrics.scores import SCORES, ObjectScores
 
 MEAN, POOLED = "mean over images", "pooled over images"
@@ -50,16 +50,8 @@ def mean_table(
     images: dict[str, NDArray[Any]] = {"image": np.array(list(scores), dtype=object)}
     images |= {name: np.array([s[name] for s in each], np.float64) for name in each[0]}
     intervals = [bootstrap_interval(images[name], rng, level, n) for name in each[0]]
-    summary: dict[str, NDArray[Any]] = {
-        "score": np.array(list(each[0]), dtype=object),
-        "averaging": np.full(len(intervals), MEAN, dtype=object),
-        "value": np.array([i.value for i in intervals]),
-        "low": np.array([i.low for i in intervals]),
-        "high": np.array([i.high for i in intervals]),
-        "level": np.array([i.level for i in intervals]),
-        "images": np.array([i.n for i in intervals]),
-    }
-    return ScoreTables(images, summary)
+    rows = [(name, MEAN, i) for name, i in zip(each[0], intervals, strict=True)]
+    return ScoreTables(images, _summary(rows))
 
 
 def score_table(
@@ -97,8 +89,15 @@ def score_table(
         images[name] = np.asarray(score(sums), np.float64)
         rows.append((name, MEAN, bootstrap_interval(images[name], rng, level, n)))
         rows.append((name, POOLED, bootstrap_interval(sums, rng, level, n, score)))
+    summary = _summary(rows)
+    summary["objects"] = np.full(len(rows), images["objects"].sum())
+    return ScoreTables(images, summary)
+
+
+def _summary(rows: Sequence[tuple[str, str, Interval]]) -> dict[str, NDArray[Any]]:
+    """Columns of a summary from the score, the averaging and the interval of each row."""
     intervals = [interval for _, _, interval in rows]
-    summary: dict[str, NDArray[Any]] = {
+    return {
         "score": np.array([name for name, _, _ in rows], dtype=object),
         "averaging": np.array([averaging for _, averaging, _ in rows], dtype=object),
         "value": np.array([i.value for i in intervals]),
@@ -106,6 +105,4 @@ def score_table(
         "high": np.array([i.high for i in intervals]),
         "level": np.array([i.level for i in intervals]),
         "images": np.array([i.n for i in intervals]),
-        "objects": np.full(len(rows), images["objects"].sum()),
     }
-    return ScoreTables(images, summary)

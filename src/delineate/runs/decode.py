@@ -20,6 +20,8 @@ from delineate.methods.base import Method
 from delineate.recipe import Recipe
 from delineate.runs.outputs import Outputs, RunFolder
 from delineate.runs.predict import Listener, Summary, run_all
+from delineate.runs.quality import Judge
+from delineate.uncertainty import Reference
 
 
 def decode_folder(
@@ -53,6 +55,8 @@ def decode_folder(
     record = json.loads(record_file.read_text(encoding="utf-8"))
     method: Method = Recipe.build(record["recipe"]).method
     before = record["settings"].get("decoding", {})
+    if "temperature" in decoding:
+        raise ModelError("temperature: it is in the maps already; predict again to change it")
     try:
         method = type(method).model_validate({**method.model_dump(), **before, **decoding})
     except ValidationError as error:
@@ -92,4 +96,12 @@ def decode_folder(
         )
 
     facts = {k: record[k] for k in ("model", "recipe", "seed")}
-    return run_all(folder, files, predict, facts, listener)
+    return run_all(folder, files, predict, facts, listener, _judge(record))
+
+
+def _judge(record: dict[str, Any]) -> Judge | None:
+    """Judges as the run that kept the maps was judged; None where its model had no reference."""
+    quality = record.get("quality")
+    if not quality:
+        return None
+    return Judge(Reference.from_dict(quality), quality.get("required"), int(record["seed"]))

@@ -15,7 +15,7 @@ from delineate.data.splits import Split, split_pairs
 from delineate.recipe import Recipe
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from delineate.model import Model
     from delineate.training.callbacks import Progress
@@ -64,6 +64,39 @@ def member_folder(out: Path, recipe: Recipe, number: int) -> Path:
     return out if recipe.ensemble.folds is None else out / f"member-{number}"
 
 
+def first_network(
+    recipe: Recipe, number: int, channels: int, ndim: int, start: Model | None, allow_imports: bool
+) -> nn.Module:
+    """The network of a member with the weights that its training begins with.
+
+    Drawn afresh for each member, but for a pretrained encoder; or those of a member of `start`.
+
+    Raises
+    ------
+    ModelError : weights that do not fit, or a network that cannot be built.
+    """
+    import torch
+
+    from delineate import networks
+    from delineate.model import load_strictly
+    from delineate.networks.pretrained import start_encoder
+
+    torch.manual_seed(recipe.seed + number)
+    network = networks.build(
+        recipe.network,
+        channels,
+        recipe.method.out_channels(ndim),
+        ndim,
+        allow_imports=allow_imports,
+    )
+    if start is None:
+        start_encoder(network, recipe.network, ndim)
+    else:
+        first = start.members[number % len(start.members)]
+        load_strictly(network, first, f"model {start.name}")
+    return network
+
+
 def train_member(
     recipe: Recipe,
     number: int,
@@ -86,32 +119,17 @@ def train_member(
     ------
     RecipeError, ModelError : as their texts say.
     """
-    import torch
     from safetensors.torch import load_file, save
 
-    from delineate import networks
     from delineate.io import atomic_path
     from delineate.model import load_strictly
-    from delineate.networks.pretrained import start_encoder
     from delineate.training.fit import fit
 
     if (folder / SCORES).is_file():
         known = json.loads((folder / SCORES).read_text(encoding="utf-8"))
         return Member(load_file(folder / WEIGHTS), known["scores"], known["steps"])
     seed = recipe.seed + number
-    torch.manual_seed(seed)
-    network = networks.build(
-        recipe.network,
-        channels,
-        recipe.method.out_channels(ndim),
-        ndim,
-        allow_imports=allow_imports,
-    )
-    if start is None:
-        start_encoder(network, recipe.network, ndim)
-    else:
-        first = start.members[number % len(start.members)]
-        load_strictly(network, first, f"model {start.name}")
+    network = first_network(recipe, number, channels, ndim, start, allow_imports)
     fitted = fit(
         network,
         recipe.method,

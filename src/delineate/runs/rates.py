@@ -9,7 +9,7 @@ from delineate.data.layouts import find_pairs
 from delineate.data.samples import Preparation, prepare
 from delineate.errors import RecipeError
 from delineate.recipe import Recipe
-from delineate.runs.members import member_splits
+from delineate.runs.members import first_network, member_splits
 from delineate.runs.train import Reporter, Silent, _clear, _geometry
 
 if TYPE_CHECKING:
@@ -30,11 +30,7 @@ def find_rates(
     Writes ``rates.csv`` and ``rates.png`` into `out`, and leaves no weights. Parameters and errors
     are those of `delineate.runs.train.train`.
     """
-    import torch
 
-    from delineate import networks
-    from delineate.model import load_strictly
-    from delineate.networks.pretrained import start_encoder
     from delineate.training.rates import find_rate
 
     reporter, out = reporter or Silent(), Path(out)
@@ -51,18 +47,7 @@ def find_rates(
     )
     reporter.stage(f"preparing {len(pairs)} training images")
     samples = prepare(pairs, preparation, out / "cache", reporter.preparing)
-    torch.manual_seed(recipe.seed)
-    network = networks.build(
-        recipe.network,
-        channels,
-        recipe.method.out_channels(ndim),
-        ndim,
-        allow_imports=allow_imports,
-    )
-    if start is None:
-        start_encoder(network, recipe.network, ndim)
-    else:
-        load_strictly(network, start.members[0], f"model {start.name}")
+    network = first_network(recipe, 0, channels, ndim, start, allow_imports)
     reporter.stage("trying learning rates")
     found = find_rate(
         network,
