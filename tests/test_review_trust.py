@@ -126,7 +126,7 @@ def test_the_run_is_summed_up_with_its_estimate_marked_as_one(tmp_path: Path) ->
         "To verify 2 of 3 67\u2009% of the images", "Required mAP 0.80", "Verify from 0.0550",
         "Expected mean mAP ≈\u20090.71 estimate, 90% interval 0.62\u2060–\u20600.80",
         "−0.93 [−0.99, −0.80]", "0.97 [0.90, 1.00]", "The more uncertain, the lower the score.",
-        "20 reference images, kept apart from training", "Only those to verify (2)",
+        "20 reference images, not trained on", "Only those to verify (2)",
         "Griebel", "Kwon",
     ):  # fmt: skip
         assert " ".join(said.split()) in page.text, said

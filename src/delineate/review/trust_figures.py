@@ -16,7 +16,7 @@ from delineate.review.trust_charts import Limit, Mark, after_checking, against_s
 from delineate.uncertainty import risk_coverage, verification
 
 _ORIGINS = {
-    "held-out": "kept apart from training",
+    "held-out": "not trained on",
     "out-of-fold": "each predicted by the member of the ensemble that had not seen it",
 }
 
