@@ -1,4 +1,4 @@
-"""Metrics of segmentations, defined once: pure functions on label images of any dimension."""
+"""Metrics of segmentations and images, defined once: pure functions on arrays of any dimension."""
 
 from delineate.metrics.aggregated_jaccard import aggregated_jaccard
 from delineate.metrics.average_precision import (
@@ -9,6 +9,16 @@ from delineate.metrics.average_precision import (
 from delineate.metrics.bootstrap import Interval, bootstrap_interval
 from delineate.metrics.boundary_f import BoundaryCounts, boundary_counts, boundary_f
 from delineate.metrics.classes import ClassCounts, class_counts, dice, iou
+from delineate.metrics.image_quality import (
+    ImageScores,
+    image_scores,
+    match_scale,
+    nrmse,
+    pearson,
+    psnr,
+    si_psnr,
+    ssim,
+)
 from delineate.metrics.matching import Matching, match, match_overlaps
 from delineate.metrics.overlap import Overlaps, overlap_table
 from delineate.metrics.panoptic_quality import PanopticQuality, panoptic_quality
@@ -21,6 +31,7 @@ __all__ = [
     "THRESHOLDS",
     "BoundaryCounts",
     "ClassCounts",
+    "ImageScores",
     "Interval",
     "Matching",
     "ObjectScores",
@@ -34,14 +45,21 @@ __all__ = [
     "boundary_f",
     "class_counts",
     "dice",
+    "image_scores",
     "iou",
     "match",
     "match_overlaps",
+    "match_scale",
     "mean_average_precision",
     "mean_table",
+    "nrmse",
     "overlap_table",
     "panoptic_quality",
+    "pearson",
+    "psnr",
     "score_objects",
     "score_table",
     "seg_score",
+    "si_psnr",
+    "ssim",
 ]

@@ -1,0 +1,195 @@
+"""Scores of images against scikit-image, SciPy and numbers worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage, stats
+from skimage import metrics as theirs
+
+from delineate.errors import ImageError
+from delineate.metrics import (
+    image_scores,
+    match_scale,
+    nrmse,
+    pearson,
+    psnr,
+    si_psnr,
+    ssim,
+)
+
+SHAPES = [(40, 33), (14, 20, 17), (11, 11)]
+
+
+def images(shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A smooth truth, and a prediction that is blurred, darker and noisy."""
+    rng = np.random.default_rng(seed)
+    truth = 200 + 40 * ndimage.gaussian_filter(rng.normal(size=shape), 1.5) / 0.1
+    return 0.5 * truth + 30 + rng.normal(0, 5, shape), truth
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_scores_are_those_of_scikit_image_and_scipy(shape: tuple[int, ...]) -> None:
+    prediction, truth = images(shape)
+    span = float(np.ptp(truth))
+    similar = theirs.structural_similarity(
+        truth, prediction, data_range=span, gaussian_weights=True, sigma=1.5,
+        use_sample_covariance=False,
+    )  # fmt: skip
+    found = image_scores(prediction, truth)
+    assert found.ssim == pytest.approx(similar, abs=1e-12)
+    assert found.psnr == pytest.approx(
+        theirs.peak_signal_noise_ratio(truth, prediction, data_range=span)
+    )
+    assert found.pearson == pytest.approx(stats.pearsonr(prediction.ravel(), truth.ravel())[0])
+    assert nrmse(prediction, truth, by="range") == pytest.approx(
+        theirs.normalized_root_mse(truth, prediction, normalization="min-max")
+    )
+    fit = stats.linregress(prediction.ravel(), truth.ravel())
+    matched = fit.slope * prediction + fit.intercept
+    np.testing.assert_allclose(match_scale(prediction, truth), matched)
+    assert found.si_psnr == pytest.approx(
+        theirs.peak_signal_noise_ratio(truth, matched, data_range=span)
+    )
+    assert found.si_psnr > found.psnr + 3
+    assert found.si_ssim == pytest.approx(ssim(matched, truth, span))
+    assert found.si_psnr == pytest.approx(
+        10 * np.log10(span**2 / (truth.var() * (1 - found.pearson**2)))
+    )
+
+
+def test_scores_worked_out_by_hand() -> None:
+    truth = np.array([[0, 2], [4, 6]], np.uint8)
+    prediction = np.array([[1, 2], [4, 4]], np.uint8)  # squared errors 1, 0, 0, 4
+    assert psnr(prediction, truth, 255) == pytest.approx(10 * np.log10(255**2 / 1.25))
+    assert psnr(prediction, truth) == pytest.approx(10 * np.log10(36 / 1.25))
+    assert nrmse(prediction, truth) == pytest.approx(np.sqrt(1.25 / 5))
+    assert nrmse(prediction, truth, by="range") == pytest.approx(np.sqrt(1.25) / 6)
+    # Deviations of p: −1.75, −0.75, 1.25, 1.25; of t: −3, −1, 1, 3.
+    assert pearson(prediction, truth) == pytest.approx(11 / np.sqrt(6.75 * 20))
+    slope = 11 / 6.75
+    np.testing.assert_allclose(
+        match_scale(prediction, truth), slope * prediction + 3 - slope * 2.75
+    )
+    assert si_psnr(prediction, truth, 6) == pytest.approx(
+        10 * np.log10(36 / ((20 - 11**2 / 6.75) / 4))
+    )
+
+
+@pytest.mark.parametrize("shape", [(5, 40), (1, 1), (3, 30, 30), (4, 6), (2, 3, 5), (10, 10)])
+def test_similarity_of_images_smaller_than_its_window(shape: tuple[int, ...]) -> None:
+    prediction, truth = images(shape)
+    truth = truth + np.arange(truth.size).reshape(shape)  # never constant … but for one pixel
+    # The definition, written out with SciPy, mirrored at the edges.
+
+    def blur(pixels: np.ndarray) -> np.ndarray:
+        return ndimage.gaussian_filter(pixels, 1.5, mode="reflect", truncate=3.5)
+
+    span = 300.0
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
+    mp, mt = blur(prediction), blur(truth)
+    vp, vt = blur(prediction**2) - mp**2, blur(truth**2) - mt**2
+    both = blur(prediction * truth) - mp * mt
+    expected = (2 * mp * mt + c1) * (2 * both + c2) / ((mp**2 + mt**2 + c1) * (vp + vt + c2))
+    inner = tuple(slice(5, -5) if n >= 11 else slice(None) for n in shape)
+    assert ssim(prediction, truth, span) == pytest.approx(expected[inner].mean(), abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    scale=st.floats(0.01, 100) | st.floats(-100, -0.01),
+    shift=st.floats(-1000, 1000),
+    shape=st.sampled_from([(9, 14), (16, 13), (4, 12, 13)]),
+)
+def test_brightness_and_contrast_do_not_matter_to_scale_invariant_scores(
+    seed: int, scale: float, shift: float, shape: tuple[int, ...]
+) -> None:
+    prediction, truth = images(shape, seed)
+    first = image_scores(prediction, truth)
+    other = image_scores(scale * prediction + shift, truth)
+    assert other.pearson == pytest.approx(np.sign(scale) * first.pearson, abs=1e-9)
+    assert other.si_psnr == pytest.approx(first.si_psnr, abs=1e-6)
+    assert other.si_ssim == pytest.approx(first.si_ssim, abs=1e-6)
+    assert first.si_psnr >= first.psnr - 1e-9
+    # Neither do the units of the files, as long as both change.
+    both = image_scores(scale * prediction + shift, scale * truth + shift)
+    assert both.psnr == pytest.approx(first.psnr, abs=1e-6)
+    assert both.nrmse == pytest.approx(first.nrmse, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, bool])
+@pytest.mark.parametrize("shape", [(20, 31), (3, 12, 14)])
+def test_an_image_is_equal_to_itself(dtype: type, shape: tuple[int, ...]) -> None:
+    truth = np.random.default_rng(0).integers(0, 2, shape).astype(dtype)
+    found = image_scores(truth, truth)
+    assert found.psnr == found.si_psnr == np.inf
+    assert found.nrmse == 0
+    assert (found.ssim, found.si_ssim, found.pearson) == pytest.approx((1, 1, 1))
+
+
+def test_constant_images() -> None:
+    flat, wavy = np.full((12, 12), 0.1), images((12, 12))[1]
+    found = image_scores(flat, wavy)  # the prediction knows nothing, but for the brightness
+    assert found.pearson == 0
+    assert found.si_psnr == pytest.approx(10 * np.log10(np.ptp(wavy) ** 2 / wavy.var()))
+    assert nrmse(np.full_like(wavy, wavy.mean()), wavy) == pytest.approx(1)
+    assert np.isfinite(found).all()
+    same = image_scores(flat, flat)
+    assert (same.psnr, same.ssim, same.nrmse) == (np.inf, 1, 0)
+    assert np.isnan([same.si_psnr, same.si_ssim, same.pearson]).all()
+    assert np.isnan(image_scores(wavy, flat)).all()
+    given = image_scores(flat + 0.2, flat, data_range=2)
+    assert given.psnr == pytest.approx(20)
+    assert 0 < given.ssim < 1
+    assert np.isnan([given.si_psnr, given.si_ssim, given.pearson, given.nrmse]).all()
+    for score in (psnr, si_psnr, ssim):
+        with pytest.raises(ImageError, match="the truth is constant"):
+            score(wavy, flat)
+
+
+def test_only_valid_pixels_count() -> None:
+    prediction, truth = images((30, 40))
+    valid = np.zeros((30, 40), bool)
+    valid[:, :25] = True
+    spoilt = prediction.copy()
+    spoilt[:, 25:] = 5000
+    span = float(np.ptp(truth[:, :25]))
+    found, cut = image_scores(spoilt, truth, valid=valid), image_scores(
+        prediction[:, :25], truth[:, :25]
+    )  # fmt: skip
+    for name in ("psnr", "si_psnr", "pearson", "nrmse"):
+        assert getattr(found, name) == pytest.approx(getattr(cut, name))
+    assert match_scale(spoilt, truth, valid)[:, :25] == pytest.approx(
+        match_scale(prediction[:, :25], truth[:, :25])
+    )
+    _, similar = theirs.structural_similarity(
+        truth, prediction, data_range=span, gaussian_weights=True, sigma=1.5,
+        use_sample_covariance=False, full=True,
+    )  # fmt: skip
+    assert ssim(prediction, truth, span, valid) == pytest.approx(similar[5:-5, 5:25].mean())
+    edge = np.zeros((30, 40), bool)
+    edge[0, :4] = True
+    assert ssim(prediction, truth, span, edge) == pytest.approx(similar[0, :4].mean())
+    everything = np.ones((30, 40), bool)
+    assert image_scores(prediction, truth, valid=everything) == image_scores(prediction, truth)
+    assert np.isnan(image_scores(prediction, truth, valid=~everything)).all()
+    assert np.isnan(image_scores(prediction, truth, 255, ~everything)).all()
+
+
+def test_what_cannot_be_scored_is_named() -> None:
+    prediction, truth = images((12, 12))
+    with pytest.raises(ImageError, match=r"\(12, 11\).*\(12, 12\)"):
+        image_scores(prediction[:, 1:], truth)
+    with pytest.raises(ImageError, match=r"mask \(3, 3\)"):
+        pearson(prediction, truth, np.ones((3, 3), bool))
+    with pytest.raises(ImageError, match="complex"):
+        ssim(prediction + 1j, truth)
+    truth[3, 3] = np.nan
+    with pytest.raises(ImageError, match="truth has pixels that are NaN"):
+        psnr(prediction, truth)
+    for wrong in (0, -1, np.inf, np.nan):
+        with pytest.raises(ImageError, match="a range of"):
+            image_scores(prediction, prediction, wrong)
