@@ -20,6 +20,8 @@ _MONAI = "delineate.networks.monai_networks"
 
 BUILT_IN = {
     "residual-unet": "delineate.networks.residual_unet:ResidualUNet",
+    "fnet": "delineate.networks.fnet:FNet",
+    "resnet-generator": "delineate.networks.resnet_generator:ResNetGenerator",
     "unet": f"{_MONAI}:unet",
     "unet++": f"{_MONAI}:unet_plus_plus",
     "attention-unet": f"{_MONAI}:attention_unet",
@@ -42,9 +44,10 @@ class NetworkOptions(BaseModel):
 
     name: str = Field(
         "residual-unet",
-        description="residual-unet, unet, unet++, attention-unet, segresnet, dynunet, swin-unetr, "
-        "resnet18-unet (34, 50), efficientnet-b0-unet (to b4), smp:Unet (and other networks of "
-        "segmentation-models-pytorch), or the import path of a class, package.module:Class",
+        description="residual-unet, fnet, resnet-generator, unet, unet++, attention-unet, "
+        "segresnet, dynunet, swin-unetr, resnet18-unet (34, 50), efficientnet-b0-unet (to b4), "
+        "smp:Unet (and other networks of segmentation-models-pytorch), or the import path of a "
+        "class, package.module:Class",
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description="further arguments of the network's constructor"
