@@ -11,11 +11,17 @@ from skimage import metrics as theirs
 
 from delineate.errors import ImageError
 from delineate.metrics import (
+    ImageRow,
+    MeasuredImage,
+    ScoreTables,
+    error_bars,
     image_scores,
+    image_table,
     match_scale,
     nrmse,
     pearson,
     psnr,
+    score_objects,
     si_psnr,
     ssim,
 )
@@ -193,3 +199,133 @@ def test_what_cannot_be_scored_is_named() -> None:
     for wrong in (0, -1, np.inf, np.nan):
         with pytest.raises(ImageError, match="a range of"):
             image_scores(prediction, prediction, wrong)
+
+
+def test_error_bars_against_scipy_and_a_normal_distribution() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(100, 20, (300, 400))
+    deviation = rng.uniform(0.5, 8, truth.shape)
+    prediction = truth + rng.normal(0, deviation)
+    found = error_bars(prediction, truth, deviation**2)
+    assert found.within == pytest.approx(0.95, abs=0.003)
+    expected = stats.spearmanr(deviation.ravel(), np.abs(prediction - truth).ravel()).statistic
+    assert found.spearman == pytest.approx(expected)
+    assert error_bars(prediction, truth, deviation**2 / 4).within == pytest.approx(0.673, abs=0.005)
+    large = error_bars(*(np.tile(x, (3, 4)) for x in (prediction, truth, deviation**2)))
+    assert large.pixels == 12 * truth.size
+    assert large.spearman == pytest.approx(found.spearman, abs=0.005)
+    assert large.within == pytest.approx(found.within)
+
+
+def test_error_bars_that_say_nothing() -> None:
+    truth = np.arange(12.0).reshape(3, 4)
+    flat = error_bars(truth + 1, truth, np.ones_like(truth))
+    assert np.isnan(flat.spearman)
+    assert flat.within == 1
+    assert np.isnan(error_bars(truth[:0], truth[:0], truth[:0])).tolist() == [True, True, False]
+    for wrong in (-1, np.nan):
+        with pytest.raises(ImageError, match="variance"):
+            error_bars(truth, truth, np.full_like(truth, wrong))
+    with pytest.raises(ImageError, match=r"variance \(2, 4\)"):
+        error_bars(truth, truth, truth[1:])
+
+
+def summary_of(tables: ScoreTables, score: str, channel: str = "a") -> dict[str, dict[str, float]]:
+    """Rows of a score by how it was averaged."""
+    s = tables.summary
+    places = np.flatnonzero((s["score"] == score) & (s["channel"] == channel))
+    return {str(s["averaging"][i]): {k: float(s[k][i]) for k in NUMBERS} for i in places}
+
+
+NUMBERS = ("value", "low", "high", "images")
+AVERAGED, POOLED = "mean over images", "pooled over images"
+
+
+def test_one_image_pools_to_its_own_scores() -> None:
+    prediction, truth = images((30, 31))
+    measured = MeasuredImage.of(prediction, truth)
+    tables = image_table([ImageRow("x", "a", measured)], np.random.default_rng(0))
+    for name, value in image_scores(prediction, truth)._asdict().items():
+        rows = summary_of(tables, name)
+        for averaging in (AVERAGED, POOLED):
+            assert [rows[averaging][k] for k in NUMBERS] == pytest.approx([value] * 3 + [1])
+
+
+def test_pooled_scores_weigh_pixels() -> None:
+    large, small = images((40, 40)), images((20, 20), 1)
+    rows = [
+        ImageRow("x", "a", MeasuredImage.of(*large)),
+        ImageRow("y", "a", MeasuredImage.of(*small)),
+    ]
+    tables = image_table(rows, np.random.default_rng(0))
+    scores = [row.whole.scores for row in rows]
+    weights = [1600, 400]
+    assert summary_of(tables, "ssim")[POOLED]["value"] == pytest.approx(
+        np.average([s.ssim for s in scores], weights=weights)
+    )
+    assert summary_of(tables, "psnr")[AVERAGED]["value"] == pytest.approx(
+        np.mean([s.psnr for s in scores])
+    )
+    relative = [((p - t) ** 2 / np.ptp(t) ** 2).ravel() for p, t in (large, small)]
+    assert summary_of(tables, "psnr")[POOLED]["value"] == pytest.approx(
+        -10 * np.log10(np.concatenate(relative).mean())
+    )
+    p, t = (
+        np.concatenate([(pair[k] - pair[k].mean()).ravel() for pair in (large, small)])
+        for k in (0, 1)
+    )
+    assert summary_of(tables, "pearson")[POOLED]["value"] == pytest.approx(stats.pearsonr(p, t)[0])
+    errors = np.concatenate([(pair[0] - pair[1]).ravel() for pair in (large, small)])
+    expected = np.sqrt((errors**2).mean() / (t**2).mean())
+    assert summary_of(tables, "nrmse")[POOLED]["value"] == pytest.approx(expected)
+    spread = summary_of(tables, "nrmse")[POOLED]
+    assert spread["low"] < spread["value"] < spread["high"]
+
+
+def test_images_without_an_answer_are_left_out_and_counted() -> None:
+    prediction, truth = images((24, 24))
+    flat = np.zeros_like(truth)
+    rows = [
+        ImageRow("plain", "a", MeasuredImage.of(prediction, truth)),
+        ImageRow("equal", "a", MeasuredImage.of(truth, truth)),
+        ImageRow("empty", "a", MeasuredImage.of(prediction, flat)),
+    ]
+    tables = image_table(rows, np.random.default_rng(0))
+    own = rows[0].whole.scores
+    psnr_rows = summary_of(tables, "psnr")
+    assert (psnr_rows[AVERAGED]["value"], psnr_rows[AVERAGED]["images"]) == (own.psnr, 1)
+    # Of both images whose range is known, one is perfect: half the error.
+    assert psnr_rows[POOLED]["value"] == pytest.approx(own.psnr + 10 * np.log10(2))
+    assert summary_of(tables, "ssim")[AVERAGED]["images"] == 2
+    assert np.isnan(tables.images["pearson"]).tolist() == [False, False, True]
+    only = image_table(rows[2:], np.random.default_rng(0))
+    assert np.isnan(summary_of(only, "pearson")[POOLED]["value"])
+    assert summary_of(only, "pearson")[AVERAGED]["images"] == 0
+
+
+def test_channels_masks_and_objects_have_rows_and_columns_of_their_own() -> None:
+    prediction, truth = images((24, 24))
+    valid = np.zeros((24, 24), bool)
+    valid[:, :18] = True
+    kept = MeasuredImage.of(prediction, truth, valid=valid)
+    whole = MeasuredImage.of(prediction, truth)
+    rows = [
+        ImageRow("x", "a", whole, kept, 0.75, error_bars(prediction, truth, np.abs(truth))),
+        ImageRow("x", "b", MeasuredImage.of(truth, truth)),
+    ]
+    labels = np.zeros((24, 24), int)
+    labels[2:8, 2:8], labels[12:18, 12:18] = 1, 2
+    objects = {"x": score_objects(labels, np.where(labels == 1, 1, 0))}
+    tables = image_table(rows, np.random.default_rng(0), objects)
+    table = tables.images
+    assert table["kept_share"][0] == 0.75
+    assert table["kept_psnr"][0] == kept.scores.psnr != whole.scores.psnr
+    assert np.isnan(table["kept_psnr"][1])
+    assert summary_of(tables, "kept_psnr")[POOLED]["value"] == pytest.approx(kept.scores.psnr)
+    assert POOLED not in summary_of(tables, "kept_psnr", "b")
+    assert summary_of(tables, "error_within_95")[AVERAGED]["images"] == 1
+    assert table["segmentation_AP50"].tolist() == [0.5, 0.5]
+    assert (table["objects_truth"][0], table["objects_prediction"][0]) == (2, 1)
+    assert summary_of(tables, "segmentation_Dice", "")[POOLED]["value"] == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="no images"):
+        image_table([], np.random.default_rng(0))

@@ -9,6 +9,7 @@ from delineate.metrics.average_precision import (
 from delineate.metrics.bootstrap import Interval, bootstrap_interval
 from delineate.metrics.boundary_f import BoundaryCounts, boundary_counts, boundary_f
 from delineate.metrics.classes import ClassCounts, class_counts, dice, iou
+from delineate.metrics.error_bars import ErrorBars, error_bars
 from delineate.metrics.image_quality import (
     ImageScores,
     image_scores,
@@ -19,6 +20,7 @@ from delineate.metrics.image_quality import (
     si_psnr,
     ssim,
 )
+from delineate.metrics.image_table import ImageRow, MeasuredImage, image_table
 from delineate.metrics.matching import Matching, match, match_overlaps
 from delineate.metrics.overlap import Overlaps, overlap_table
 from delineate.metrics.panoptic_quality import PanopticQuality, panoptic_quality
@@ -31,9 +33,12 @@ __all__ = [
     "THRESHOLDS",
     "BoundaryCounts",
     "ClassCounts",
+    "ErrorBars",
+    "ImageRow",
     "ImageScores",
     "Interval",
     "Matching",
+    "MeasuredImage",
     "ObjectScores",
     "Overlaps",
     "PanopticQuality",
@@ -45,7 +50,9 @@ __all__ = [
     "boundary_f",
     "class_counts",
     "dice",
+    "error_bars",
     "image_scores",
+    "image_table",
     "iou",
     "match",
     "match_overlaps",
