@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from delineate.cli.progress import RunProgress, say
+
+if TYPE_CHECKING:
+    from delineate.runs.evaluate import Evaluation
+    from delineate.runs.evaluate_images import ImageEvaluation, Segmenter
 
 
 def evaluate(
@@ -19,23 +23,32 @@ def evaluate(
     min_size: int = 0,
     tolerance: float = 2.0,
     classes: int | None = None,
+    images: bool = False,
+    data_range: float | None = None,
+    axes: str | None = None,
+    segment: str | None = None,
+    channels: str | None = None,
+    allow_imports: bool = False,
 ) -> int:
-    """Score predicted labels against true ones.
+    """Score predicted labels, or predicted images, against true ones.
 
     Writes scores.csv (an image a row), summary.csv (means over images and pooled scores, each with
-    the number of images and a 95 % bootstrap interval) and scores.png.
+    the number of images and a 95 % bootstrap interval) and scores.png. Of images each channel is
+    scored: PSNR, SSIM, Pearson, NRMSE, and PSNR and SSIM after the best brightness and contrast.
 
         delineate evaluate out truth/labels
         delineate evaluate out/labels truth -o scores --min-size 20
         delineate evaluate masks/ true-masks/ --classes 2
+        delineate evaluate out clean/ --segment nuclei
+        delineate evaluate denoised/ clean/ --images
 
     Parameters
     ----------
     predicted
-        A folder of a run, or a folder of label files, or one label file.
+        A folder of a run, or a folder of label files or images, or one file.
     truth
-        A folder of label files with the same names (or names ending in _masks, _labels …), or one
-        file.
+        A folder of label files with the same names (or names ending in _masks, _labels …), or of
+        images (or names ending in _GT), or one file.
     out
         Folder for the tables and the picture; by default the folder of the run, or for other
         predictions a folder beside them whose name ends in -scores.
@@ -46,23 +59,89 @@ def evaluate(
     classes
         The files hold so many classes, background among them (2: masks), instead of ids of
         objects: Dice and IoU are scored. A run of a semantic model says so itself.
+    images
+        The files are images, not labels. A run of a model that makes images says so itself.
+    data_range
+        Span of the values of pixels for PSNR and SSIM, such as 255; by default that of each true
+        image.
+    axes
+        Axes of true images that do not say, such as ZYX, TYX or CYX.
+    segment
+        Also segment predicted and true images with this model (a name or folder), and score how
+        far their objects agree.
+    channels
+        Channels of the images that the segmenting model is given, counted from 0: 2 or 0,1,2.
+    allow_imports
+        Allow the segmenting model to import its network from outside the package.
     """
-    from delineate.runs.evaluate import evaluate_folder
+    from delineate.runs.image_pairs import gives_images
 
+    images = images or gives_images(predicted)
+    for_images = {"--data-range": data_range, "--axes": axes, "--segment": segment}
+    _suit(images, {**for_images, "--channels": channels}, classes, segment is not None)
     is_run = (predicted / "run.json").exists()
     beside = predicted if is_run else predicted.with_name(f"{predicted.stem}-scores")
     folder = out or beside
     with RunProgress("scoring") as progress:
-        summary = evaluate_folder(
-            predicted,
-            truth,
-            folder,
-            min_size=min_size,
-            tolerance=tolerance,
-            classes=classes,
-            listener=progress,
-        )
+        summary: Evaluation | ImageEvaluation
+        if images:
+            from delineate.runs.evaluate_images import evaluate_images
+
+            segmenter = None
+            if segment is not None:
+                segmenter = _segmenter(segment, channels, min_size, tolerance, allow_imports)
+            summary = evaluate_images(
+                predicted,
+                truth,
+                folder,
+                data_range=data_range,
+                axes=axes,
+                segmenter=segmenter,
+                listener=progress,
+            )
+        else:
+            from delineate.runs.evaluate import evaluate_folder
+
+            summary = evaluate_folder(
+                predicted,
+                truth,
+                folder,
+                min_size=min_size,
+                tolerance=tolerance,
+                classes=classes,
+                listener=progress,
+            )
     for line in summary.lines():
         print(line)
     say(f"tables and picture → {folder}")
     return 0
+
+
+def _suit(images: bool, for_images: dict[str, object], classes: int | None, segments: bool) -> None:
+    """Check that the options suit what is scored.
+
+    Raises
+    ------
+    DelineateError : one does not.
+    """
+    from delineate.errors import DelineateError
+
+    given = [name for name, value in for_images.items() if value is not None]
+    if given and not images:
+        raise DelineateError(f"{given[0]} is for images, not labels: add --images if they are")
+    if images and classes is not None:
+        raise DelineateError("--classes is for labels, but images are scored here: leave it out")
+    if "--channels" in given and not segments:
+        raise DelineateError("--channels says what --segment is given: name a model by --segment")
+
+
+def _segmenter(
+    model: str, channels: str | None, min_size: int, tolerance: float, allow_imports: bool
+) -> Segmenter:
+    """The model that segments predicted and true images."""
+    from delineate.cli.predict import parse_channels
+    from delineate.model import load
+    from delineate.runs.evaluate_images import Segmenter
+
+    loaded = load(model, allow_imports=allow_imports)
+    return Segmenter(loaded, parse_channels(channels), min_size, tolerance)

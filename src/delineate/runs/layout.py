@@ -19,6 +19,8 @@ ROOMS = {
     "overlays": (".jpg",),
     "maps": (".zarr",),
     "classes": (".tif", ".ome.zarr"),
+    "images": (".tif", ".ome.zarr"),
+    "masks": (".tif", ".ome.zarr"),
     "uncertainty": (".tif", ".jpg"),
     **{kind: (suffix,) for kind, suffix in VECTORS.items()},
 }

@@ -1,0 +1,234 @@
+"""Score a folder of predicted images against true ones: tables and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from delineate.errors import ImageError, ModelError
+from delineate.image import Image
+from delineate.io import write_table
+from delineate.metrics import (
+    ImageRow,
+    MeasuredImage,
+    ObjectScores,
+    ScoreTables,
+    error_bars,
+    image_table,
+    score_objects,
+)
+from delineate.runs.image_pairs import ImagePair, Opened, Plane, open_pair, pair_images
+from delineate.runs.predict import Listener
+
+if TYPE_CHECKING:
+    from delineate.model import Model
+
+_SHOWN = 3  # images in the picture: the worst, the middle and the best
+
+
+@dataclass(frozen=True, eq=False)
+class ImageEvaluation:
+    """Tables of scores, see `image_table`; `missing` true images had no prediction."""
+
+    tables: ScoreTables
+    missing: int
+
+    def lines(self) -> list[str]:
+        """The summary as text, one score a line: mean over images and pooled, with intervals."""
+        images, summary = self.tables
+        count = len(set(images["image"]))
+        lines = [
+            f"{count} image{'' if count == 1 else 's'}; {summary['level'][0]:.0%} bootstrap "
+            "intervals over images"
+        ]
+        several = len(set(images["channel"])) > 1
+        title = f"{'mean over images':<28}pooled over images"
+        for channel in dict.fromkeys(summary["channel"]):
+            here = summary["channel"] == channel
+            heading = f"channel {channel}" if several and channel else "score"
+            lines.append(f"{heading:<22}{title}")
+            for name in dict.fromkeys(summary["score"][here]):
+                rows = np.flatnonzero(here & (summary["score"] == name))
+                cells = "".join(f"{self._cell(row):<28}" for row in rows)
+                lines.append(f"{name:<22}{cells}".rstrip())
+        if "objects_truth" in images:
+            first = np.unique(images["image"].astype(str), return_index=True)[1]
+            true, found = (
+                int(images[f"objects_{k}"][first].sum()) for k in ("truth", "prediction")
+            )
+            lines.append(f"objects in all: {true} in the true images, {found} in the predicted")
+        if self.missing:
+            lines.append(f"not scored, since not predicted: {self.missing} of the true images")
+        return lines
+
+    def _cell(self, row: np.intp) -> str:
+        summary = self.tables.summary
+        value, low, high = (summary[k][row] for k in ("value", "low", "high"))
+        if np.isnan(value):
+            return "–"
+        digits = 2 if summary["score"][row].endswith("psnr") else 3
+        text = f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        known = int(summary["images"][row])
+        return text if known == len(set(self.tables.images["image"])) else f"{text} n={known}"
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A model that segments prediction and truth alike, and how their objects are compared.
+
+    Parameters
+    ----------
+    model : any model that finds objects.
+    channels : channels of the images that it is given; None: as its recipe says, or the only one.
+    min_size : objects of fewer pixels are left out on both sides.
+    tolerance : of the boundary F score, in pixels.
+    """
+
+    model: Model
+    channels: Sequence[int] | None = None
+    min_size: int = 0
+    tolerance: float = 2.0
+
+    def compare(self, opened: Opened) -> Iterator[ObjectScores]:
+        """Agreement of the segmentations of prediction and truth, of each time point.
+
+        Raises
+        ------
+        ModelError : the model gives no objects.
+        ImageError : the channels do not suit it.
+        """
+        found, true = (self._labels(image) for image in (opened.prediction, opened.truth))
+        for frame in opened.frames:
+            at = ... if frame is None else frame
+            yield score_objects(
+                true[at], found[at], min_size=self.min_size, tolerance=self.tolerance
+            )
+
+    def _labels(self, image: Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint32]]:
+        channels = (0,) if image.n_channels == 1 else self.channels
+        labels = self.model.predict(image, channels=channels).labels
+        if labels is None:
+            raise ModelError(
+                f"model {self.model.name} makes images, not objects: give --segment a model that "
+                "segments, such as nuclei"
+            )
+        return labels
+
+
+class _Place(NamedTuple):
+    """Where the pixels of a row lie."""
+
+    pair: ImagePair
+    frame: int | None
+    channel: int
+
+
+def evaluate_images(
+    predicted: str | Path,
+    truth: str | Path,
+    out: str | Path,
+    *,
+    data_range: float | None = None,
+    axes: str | None = None,
+    segmenter: Segmenter | None = None,
+    seed: int = 0,
+    listener: Listener | None = None,
+) -> ImageEvaluation:
+    """Score images: scores.csv, summary.csv and scores.png in `out`; columns see `image_table`.
+
+    Every channel, and every time point of a movie (as NAME-t0000 …), is scored by itself. Of a run
+    that has masks of what is not to be measured, or maps of uncertainty, these are judged too.
+
+    Parameters
+    ----------
+    predicted : run folder of an image method, folder of images, or one image.
+    truth : folder of true images of the same names (or names in _GT beside _IM), or one.
+    data_range : span of values for PSNR and SSIM; None: of each true image (and channel) itself.
+    axes : of true images that do not say.
+    segmenter : also compare the segmentations of prediction and truth.
+    seed : of the bootstrap.
+
+    Raises
+    ------
+    DataError : files do not pair.
+    ReadError, AxesError : a file cannot be read.
+    ImageError : images do not fit each other or cannot be scored; the message names the files.
+    ModelError : the segmenter does not segment.
+    """
+    pairs, missing = pair_images(Path(predicted), Path(truth))
+    rows: list[ImageRow] = []
+    places: list[_Place] = []
+    objects: dict[str, ObjectScores] = {}
+    names: tuple[str, ...] = ()
+    for number, pair in enumerate(pairs):
+        if listener:
+            listener.image(pair.name, number, len(pairs))
+        opened = open_pair(pair, axes)
+        names = opened.channels or names
+        try:
+            for plane in opened.planes():
+                rows.append(_row(pair.name, _channel(names, opened, plane), plane, data_range))
+                places.append(_Place(pair, plane.frame, plane.channel))
+        except ImageError as error:
+            raise ImageError(f"{pair.predicted} against {pair.truth}: {error}") from error
+        if segmenter is not None:
+            for frame, scores in zip(opened.frames, segmenter.compare(opened), strict=True):
+                objects[_name(pair.name, frame)] = scores
+        if listener:
+            listener.finished(pair.name, f"SSIM {rows[-1].whole.scores.ssim:.3f}")
+    tables = image_table(rows, np.random.default_rng(seed), objects)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_table(folder / "scores.csv", tables.images)
+    write_table(folder / "summary.csv", tables.summary)
+    _draw(tables, places, axes, folder / "scores.png", seed)
+    return ImageEvaluation(tables, missing)
+
+
+def _row(name: str, channel: str, plane: Plane, data_range: float | None) -> ImageRow:
+    """Everything that can be said of one channel at one time."""
+    prediction, truth = plane.prediction, plane.truth
+    row = ImageRow(
+        _name(name, plane.frame), channel, MeasuredImage.of(prediction, truth, data_range)
+    )
+    if plane.keep is not None:
+        # In the range of the whole image, so that kept and all pixels can be compared.
+        span = data_range or float(np.ptp(np.asarray(truth, np.float64))) or None
+        kept = MeasuredImage.of(prediction, truth, span, plane.keep)
+        row = row._replace(kept=kept, share=float(plane.keep.mean()))
+    if plane.variance is not None:
+        row = row._replace(bars=error_bars(prediction, truth, plane.variance))
+    return row
+
+
+def _name(name: str, frame: int | None) -> str:
+    return name if frame is None else f"{name}-t{frame:04d}"
+
+
+def _channel(names: Sequence[str], opened: Opened, plane: Plane) -> str:
+    """Name of a channel; of images without names the number, and nothing where there is one."""
+    if plane.channel < len(names):
+        return names[plane.channel]
+    return str(plane.channel) if opened.truth.n_channels > 1 else ""
+
+
+def _draw(
+    tables: ScoreTables, places: Sequence[_Place], axes: str | None, png: Path, seed: int
+) -> None:
+    """The picture: the worst, the middle and the best image, and the scores of all."""
+    from delineate.review.image_scores import Example, image_scores_figure
+
+    images = tables.images
+    order = np.argsort(np.nan_to_num(images["ssim"], nan=-np.inf), kind="stable")
+    wanted = np.unique(np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(int))
+    examples = []
+    for row in order[wanted]:
+        place = places[row]
+        plane = open_pair(place.pair, axes).plane(place.frame, place.channel)
+        title = " · ".join(filter(None, (images["image"][row], images["channel"][row])))
+        examples.append(Example(title, float(images["ssim"][row]), plane.truth, plane.prediction))
+    image_scores_figure(images, examples, png, seed)

@@ -1,0 +1,211 @@
+"""Which predicted image belongs to which true one, and their pixels channel by channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.data.layouts import LABEL_SUFFIXES
+from delineate.errors import DataError, ImageError
+from delineate.image import Image
+from delineate.io import ImageFile, find_images, read
+from delineate.runs.layout import label_files, read_json
+
+_INPUT, _TARGET = "_IM", "_GT"
+"""Endings of the names of inputs and of true images that lie in one folder."""
+
+
+class ImagePair(NamedTuple):
+    """Name of an image, the files of its prediction and its truth, and what a run says of it.
+
+    `mask` is 1 where a pixel is not to be measured; `variance` has the channel predictive. None:
+    there is none.
+    """
+
+    name: str
+    predicted: Path
+    truth: Path
+    of_run: bool = False
+    mask: Path | None = None
+    variance: Path | None = None
+
+
+class Plane(NamedTuple):
+    """One channel of an image, or of one time point of a movie: arrays over the spatial axes."""
+
+    frame: int | None
+    channel: int
+    prediction: NDArray[Any]
+    truth: NDArray[Any]
+    keep: NDArray[np.bool_] | None
+    variance: NDArray[Any] | None
+
+
+class Opened(NamedTuple):
+    """The images of a pair, which have the same axes and sizes."""
+
+    prediction: Image
+    truth: Image
+    mask: Image | None
+    variance: Image | None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels; empty where neither file has any."""
+        return self.prediction.channels or self.truth.channels
+
+    @property
+    def frames(self) -> list[int | None]:
+        """Time points; one None where the image is no movie."""
+        return [*range(self.truth.sizes["T"])] if "T" in self.truth.axes else [None]
+
+    def plane(self, frame: int | None, channel: int) -> Plane:
+        """Pixels of one channel at one time; `frame` is None where the image is no movie."""
+        keep = variance = None
+        if self.mask is not None:
+            keep = _pixels(self.mask, frame, channel) == 0
+        if self.variance is not None:
+            variance = _pixels(self.variance, frame, channel)
+        prediction = _pixels(self.prediction, frame, channel)
+        truth = _pixels(self.truth, frame, channel)
+        return Plane(frame, channel, prediction, truth, keep, variance)
+
+    def planes(self) -> Iterator[Plane]:
+        """All channels of all time points, one in memory at a time."""
+        for frame in self.frames:
+            for channel in range(self.truth.n_channels):
+                yield self.plane(frame, channel)
+
+
+def gives_images(predicted: Path) -> bool:
+    """Whether this is the folder of a run whose model makes images, not labels."""
+    others = [(predicted / room).is_dir() for room in ("labels", "classes")]
+    return _has_images(predicted) and not any(others)
+
+
+def _has_images(predicted: Path) -> bool:
+    is_run = isinstance(read_json(predicted / "run.json"), dict)
+    return is_run and (predicted / "images").is_dir()
+
+
+def pair_images(predicted: Path, truth: Path) -> tuple[list[ImagePair], int]:
+    """Predicted images with the true ones of their names, and how many truths have no prediction.
+
+    Parameters
+    ----------
+    predicted : run folder, folder of images, or one image.
+    truth : folder of true images, or one. Their names are those of the predictions; in a folder
+        that also holds the inputs (X_IM) they end in _GT; or in _masks, _labels ….
+
+    Raises
+    ------
+    DataError : a prediction has no truth.
+    ReadError : there are no images.
+    """
+    of_run = _has_images(predicted)
+    found = label_files(predicted, "images") if of_run else find_images(predicted)
+    if truth.is_file() and len(found) == 1:
+        true = {found[0].name: truth}
+    else:
+        true = {image.name: image.path for image in find_images(truth)}
+    used = {image.name: _truth_name(image.name, true) for image in found}
+    without = [name for name, other in used.items() if other is None]
+    if without:
+        raise DataError(
+            f"{len(without)} predicted images of {predicted} have no truth in {truth}, the first "
+            f"is {without[0]}; truth has for instance {next(iter(sorted(true)))}"
+        )
+    pairs = [_pair(image, true[used[image.name] or ""], predicted, of_run) for image in found]
+    rest = set(true) - set(used.values())
+    if any(name and name.endswith(_TARGET) for name in used.values()):
+        rest = {name for name in rest if name.endswith(_TARGET)}
+    return pairs, len(rest)
+
+
+def _truth_name(name: str, true: dict[str, Path]) -> str | None:
+    """Name of the truth of an image: a target beside its input is meant before the input itself."""
+    stem = name.removesuffix(_INPUT)
+    names = (stem + _TARGET, name, stem, *(name + suffix for suffix in LABEL_SUFFIXES))
+    return next((candidate for candidate in names if candidate in true), None)
+
+
+def _pair(image: ImageFile, truth: Path, folder: Path, of_run: bool) -> ImagePair:
+    if not of_run:
+        return ImagePair(image.name, image.path, truth)
+    mask, variance = (
+        [folder / room / f"{image.name}{suffix}" for suffix in (".tif", ".ome.zarr")]
+        for room in ("masks", "uncertainty")
+    )
+    there = (next((p for p in paths if p.exists()), None) for paths in (mask, variance))
+    return ImagePair(image.name, image.path, truth, True, *there)
+
+
+def open_pair(pair: ImagePair, axes: str | None = None) -> Opened:
+    """Open the images of a pair; pixels are read where they are asked for.
+
+    Parameters
+    ----------
+    axes : of the true image (and of a prediction that is no result of a run) where the file does
+        not say.
+
+    Raises
+    ------
+    ReadError, AxesError : a file cannot be read.
+    ImageError : the images do not have the same axes and sizes.
+    """
+    truth = read(pair.truth, axes=axes)
+    prediction = read(pair.predicted, axes=None if pair.of_run else axes)
+    if prediction.sizes != truth.sizes:
+        raise ImageError(
+            f"{pair.predicted} has the axes {prediction.axes} and the shape {prediction.shape}, "
+            f"{pair.truth} {truth.axes} and {truth.shape}: expected images of the same pixels and "
+            "channels"
+        )
+    mask = variance = None
+    plain = {axis: n for axis, n in truth.sizes.items() if axis != "C"}
+    if pair.mask is not None:
+        mask = _like(read(pair.mask), pair.mask, plain, (1, truth.n_channels))
+    if pair.variance is not None:
+        variance = _predictive(read(pair.variance), pair.variance)
+        variance = _like(variance, pair.variance, plain, (1, truth.n_channels))
+    return Opened(prediction, truth, mask, variance)
+
+
+def _like(image: Image, path: Path, plain: dict[str, int], channels: Sequence[int]) -> Image:
+    """An image, checked to have the pixels of the truth."""
+    own = {axis: n for axis, n in image.sizes.items() if axis != "C"}
+    if own != plain or image.n_channels not in channels:
+        raise ImageError(
+            f"{path} has the axes {image.axes} and the shape {image.shape}, the image itself "
+            f"{''.join(plain)} and {tuple(plain.values())}: run the same predict command again"
+        )
+    return image
+
+
+def _predictive(image: Image, path: Path) -> Image:
+    """The channels of an image of uncertainty that hold the predictive variance.
+
+    Raises
+    ------
+    ImageError : none is called so.
+    """
+    named = [k for k, name in enumerate(image.channels) if "predictive" in name]
+    if not named:
+        raise ImageError(
+            f"{path} has the channels {', '.join(image.channels) or 'without names'}: expected "
+            "one called predictive; run the same predict command again"
+        )
+    return image.select(C=named)
+
+
+def _pixels(image: Image, frame: int | None, channel: int) -> NDArray[Any]:
+    """Pixels of a channel at a time; one channel serves for all."""
+    if frame is not None:
+        image = image.select(T=frame)
+    if "C" in image.axes:
+        image = image.select(C=channel if image.n_channels > 1 else 0)
+    return image.numpy()
