@@ -83,7 +83,7 @@ def test_bent_images_are_those_of_scipy_and_classes_are_of_the_nearest_pixel(sha
     size = np.array(shape).reshape(-1, *([1] * len(patch)))
     inside = ((places >= -0.5) & (places < size - 0.5)).all(axis=0)
     deep = ((places >= 0) & (places <= size - 1)).all(axis=0)
-    np.testing.assert_array_equal(found.valid[0] > 0, inside)
+    np.testing.assert_array_equal(found.inside[0] > 0, inside)
     for channel in range(2):
         expected = map_coordinates(image[channel], places, order=1)
         np.testing.assert_allclose(found.image[channel][deep], expected[deep], atol=1e-4)

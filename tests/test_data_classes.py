@@ -289,7 +289,9 @@ def test_warped_classes_are_those_of_the_nearest_pixel():
         linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * zoom
         offset = 40 - linear @ np.array([24.5, 24.5])
         pose = Pose(linear, offset)
-        _, targets, valid = warp(image, classes[None].astype(np.float32), classes, pose, (50, 50))
+        _, targets, valid, _ = warp(
+            image, classes[None].astype(np.float32), classes, pose, (50, 50)
+        )
         places = np.einsum("ij,jyx->iyx", linear, np.indices((50, 50))) + offset[:, None, None]
         nearest = np.floor(places + 0.5).astype(int).clip(0, 79)
         expected = np.where(valid[0] > 0, classes[tuple(nearest)], 0)

@@ -31,7 +31,7 @@ def sample_of(labels: np.ndarray) -> Sample:
 def test_identity_pose_copies(shape):
     sample = sample_of(disks(shape, 4, 6, np.random.default_rng(0)))
     pose = Pose(np.eye(len(shape)), np.zeros(len(shape)))
-    image, targets, valid = warp(sample.image, sample.targets, sample.labels, pose, shape)
+    image, targets, valid, _ = warp(sample.image, sample.targets, sample.labels, pose, shape)
     np.testing.assert_array_equal(image, sample.image)
     np.testing.assert_array_equal(targets, sample.targets)
     assert valid.all()
@@ -46,7 +46,7 @@ def test_quarter_turn_equals_encoding_the_turned_labels(shape):
     linear[-2:, -2:] = [[0, -1], [1, 0]]
     middle = (np.array(shape) - 1) / 2
     pose = Pose(linear, middle - linear @ middle)
-    _, targets, valid = warp(sample.image, sample.targets, sample.labels, pose, shape)
+    _, targets, valid, _ = warp(sample.image, sample.targets, sample.labels, pose, shape)
     turned = Flows().reorient(targets, np.linalg.inv(linear))
     expected = Flows().encode(np.rot90(labels, 1, axes=(-2, -1)).copy())
     other = Flows().encode(np.rot90(labels, -1, axes=(-2, -1)).copy())
@@ -63,7 +63,7 @@ def test_rotated_vectors_point_to_the_rotated_centre():
     augment = Augment(rotate=360, flip=True, scale=(0.8, 1.2))
     for _ in range(5):
         pose = random_pose(augment, np.array([40.0, 40.0]), (61, 61), rng)
-        _, targets, _ = warp(sample.image, sample.targets, sample.labels, pose, (61, 61))
+        _, targets, _, _ = warp(sample.image, sample.targets, sample.labels, pose, (61, 61))
         flow = Flows().reorient(targets, np.linalg.inv(pose.matrix))[:2]
         inward = 30 - np.indices((61, 61))
         far = (inward**2).sum(axis=0) > 8**2
@@ -81,7 +81,7 @@ def test_nothing_mixes_across_a_border():
     labels[10:30, 10:20], labels[10:30, 20:30] = 1, 2
     sample = sample_of(labels)
     pose = Pose(np.eye(2), np.array([0.3, 0.5]))
-    _, targets, _ = warp(sample.image, sample.targets, sample.labels, pose, (39, 39))
+    _, targets, _, _ = warp(sample.image, sample.targets, sample.labels, pose, (39, 39))
     length = np.sqrt((targets[:2] ** 2).sum(axis=0))
     border = length[14:26, 18:21]
     assert border.min() > 0.9
@@ -91,7 +91,7 @@ def test_nothing_mixes_across_a_border():
 def test_outside_the_image_is_not_valid():
     sample = sample_of(disks((30, 30), 5, 3, np.random.default_rng(0)))
     pose = Pose(np.eye(2), np.array([-10.0, 0.0]))
-    _, targets, valid = warp(sample.image, sample.targets, sample.labels, pose, (30, 30))
+    _, targets, valid, _ = warp(sample.image, sample.targets, sample.labels, pose, (30, 30))
     assert not valid[0, :10].any()
     assert valid[0, 10:].all()
     assert not targets[:, :10].any()

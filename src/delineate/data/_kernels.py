@@ -14,30 +14,36 @@ def warp(
     image: Floats,
     targets: Floats,
     labels: NDArray[np.int32],
+    cost: Floats,
+    shape: tuple[int, int, int],
     matrix: NDArray[np.float64],
     offset: NDArray[np.float64],
     shift: Floats,
     soft: bool,
     out_image: Floats,
     out_targets: Floats,
-    out_valid: Floats,
+    out_inside: Floats,
+    out_weight: Floats,
 ) -> None:
     """Sample image (C, Z, Y, X), targets (K, Z, Y, X) and validity at matrix·voxel + offset.
 
     Linear for the image, 0 outside. Targets are interpolated among those corners
     only that belong to the object of the nearest voxel, so that nothing mixes across a border;
-    outside they are 0 and `out_valid` (Z, Y, X) is 0. Targets that are `soft` are interpolated
+    outside they are 0 and `out_inside` (Z, Y, X) is 0. Targets that are `soft` are interpolated
     among all corners, but for those whose label is negative where the nearest one is not, and the
-    reverse. Where `shift` (3, Z, Y, X) is not empty it is added to the voxel first.
+    reverse; without `labels` (empty), among all. `out_weight` is `cost` (Z, Y, X) interpolated, 0
+    outside; 1 inside where `cost` is empty. Where `shift` (3, Z, Y, X) is not empty it is added to
+    the voxel first. `shape` is (Z, Y, X) of the image, the targets, or both.
     """
-    nc, nz, ny, nx = image.shape
-    nk = targets.shape[0]
+    nc, nk = image.shape[0], targets.shape[0]
+    nz, ny, nx = shape
+    known, weighted = labels.size > 0, cost.size > 0
     corner_weight = np.empty(8, np.float32)
     corner_z = np.empty(8, np.int64)
     corner_y = np.empty(8, np.int64)
     corner_x = np.empty(8, np.int64)
     bent = shift.size > 0
-    mz, my, mx = out_valid.shape
+    mz, my, mx = out_inside.shape
     for z in range(mz):
         for y in range(my):
             for x in range(mx):
@@ -81,20 +87,29 @@ def warp(
                         value += corner_weight[i] * image[c, corner_z[i], corner_y[i], corner_x[i]]
                     out_image[c, z, y, x] = value
                 if not inside:
-                    out_valid[z, y, x] = 0.0
+                    out_inside[z, y, x] = 0.0
+                    out_weight[z, y, x] = 0.0
                     for c in range(nc):
                         out_image[c, z, y, x] = 0.0
                     for k in range(nk):
                         out_targets[k, z, y, x] = 0.0
                     continue
-                out_valid[z, y, x] = 1.0
-                label = labels[int(pz + 0.5), int(py + 0.5), int(px + 0.5)]
-                total = np.float32(0.0)
-                for i in range(n):
-                    other = labels[corner_z[i], corner_y[i], corner_x[i]]
-                    if (other < 0) != (label < 0) if soft else other != label:
-                        corner_weight[i] = 0.0
-                    total += corner_weight[i]
+                out_inside[z, y, x] = 1.0
+                value = np.float32(1.0)
+                if weighted:
+                    value = np.float32(0.0)
+                    for i in range(n):
+                        value += corner_weight[i] * cost[corner_z[i], corner_y[i], corner_x[i]]
+                out_weight[z, y, x] = value
+                total = np.float32(1.0)
+                if known:
+                    label = labels[int(pz + 0.5), int(py + 0.5), int(px + 0.5)]
+                    total = np.float32(0.0)
+                    for i in range(n):
+                        other = labels[corner_z[i], corner_y[i], corner_x[i]]
+                        if (other < 0) != (label < 0) if soft else other != label:
+                            corner_weight[i] = 0.0
+                        total += corner_weight[i]
                 for k in range(nk):
                     value = np.float32(0.0)
                     for i in range(n):

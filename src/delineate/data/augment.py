@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from delineate.data.bend import elastic_shift, grid_shift
 
@@ -27,6 +27,11 @@ class Augment(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rotate: float = Field(360.0, ge=0, le=360, description="range of rotation in YX, degrees")
+    quarter_turns: bool = Field(
+        False,
+        description="turn by 0, 90, 180 or 270 degrees in YX instead, which mixes no pixels; "
+        "rotate must be 0",
+    )
     flip: bool = Field(True, description="mirror each spatial axis with probability ½")
     scale: tuple[PositiveFloat, PositiveFloat] = Field(
         (0.75, 1.25), description="range of the change of scale"
@@ -60,6 +65,15 @@ class Augment(BaseModel):
     )
     grid_cells: int = Field(5, ge=2, description="cells along each axis for grid distortion")
 
+    @model_validator(mode="after")
+    def _one_rotation(self) -> Augment:
+        if self.quarter_turns and self.rotate:
+            raise ValueError(
+                f"augment.quarter_turns and augment.rotate ({self.rotate:g}) exclude each other: "
+                "set augment.rotate to 0"
+            )
+        return self
+
     @property
     def bends(self) -> bool:
         """Whether space is bent, under which vectors do not simply turn."""
@@ -80,11 +94,17 @@ class Pose(NamedTuple):
 def random_pose(
     augment: Augment, centre: NDArray[np.float64], patch: tuple[int, ...], rng: Generator
 ) -> Pose:
-    """Draw rotation in YX, flips, scale and bends of a patch around `centre` (image voxels)."""
+    """Draw rotation in YX, flips, scale and bends of a patch around `centre` (image voxels).
+
+    A pose that only permutes and mirrors axes is moved by less than a voxel so that voxels fall on
+    voxels: nothing is interpolated then, noise keeps its statistics and pixels stay independent.
+    """
     ndim = len(patch)
     linear = np.eye(ndim)
     angle = np.deg2rad(rng.uniform(-0.5, 0.5) * augment.rotate)
-    cos, sin = np.cos(angle), np.sin(angle)
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))
+    if augment.quarter_turns:
+        cos, sin = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[rng.integers(4)]
     linear[-2:, -2:] = [[cos, -sin], [sin, cos]]
     if augment.flip:
         linear = linear * np.where(rng.random(ndim) < 0.5, -1.0, 1.0)
@@ -96,30 +116,43 @@ def random_pose(
     if augment.grid:
         cells = grid_shift(patch, augment.grid, augment.grid_cells, rng)
         shift = cells if shift is None else shift + cells
-    return Pose(linear, centre - linear @ middle, shift)
+    offset = centre - linear @ middle
+    if np.isin(linear, (-1.0, 0.0, 1.0)).all() and not augment.bends:
+        offset = np.floor(offset + 0.5)
+    return Pose(linear, offset, shift)
 
 
 class Warped(NamedTuple):
-    """A patch: image (C, …), targets (K, …) and validity (1, …), float32."""
+    """A patch: image (C, …), targets (K, …), inside and weight (1, …), float32.
+
+    `inside` is 1 within the image and 0 beyond; `weight` is there the cost map, 1 without one.
+    """
 
     image: Array
     targets: Array
-    valid: Array
+    inside: Array
+    weight: Array
 
 
 def warp(
     image: Array,
     targets: Array,
-    labels: NDArray[np.int32],
+    labels: NDArray[np.int32] | None,
     pose: Pose,
     patch: tuple[int, ...],
     soft: bool = False,
+    cost: Array | None = None,
 ) -> Warped:
     """Sample a patch of spatial shape `patch` from an image and its targets.
 
     Targets are interpolated within objects only, so that classes are those of the nearest pixel;
-    `soft` ones everywhere but where labels are negative. Vectors are not turned here:
-    `Method.reorient` does it with the inverse of ``pose.matrix``.
+    `soft` ones everywhere but where labels are negative; without labels, everywhere. Vectors are
+    not turned here: `Method.reorient` does it with the inverse of ``pose.matrix``.
+
+    Parameters
+    ----------
+    image, targets : (C, spatial axes) and (K, spatial axes); one of them may have no channels.
+    labels, cost : (spatial axes).
     """
     from delineate.data._kernels import warp as kernel
 
@@ -136,11 +169,17 @@ def warp(
         np.empty((image.shape[0], *shape), np.float32),
         np.empty((targets.shape[0], *shape), np.float32),
         np.empty(shape, np.float32),
+        np.empty(shape, np.float32),
     )
-    planes = labels[None] if ndim == 2 else labels
-    kernel(image[lift], targets[lift], planes, matrix, offset, shift, soft, *out)
+    full = (1,) * (3 - ndim) + (image if len(image) else targets).shape[1:]
+    planes = np.zeros((0, 0, 0), np.int32) if labels is None else labels.reshape(full)
+    weights = np.zeros((0, 0, 0), np.float32) if cost is None else cost.reshape(full)
+    kernel(image[lift], targets[lift], planes, weights, full, matrix, offset, shift, soft, *out)
     drop = (slice(None), 0) if ndim == 2 else (slice(None),)
-    return Warped(out.image[drop], out.targets[drop], out.valid.reshape(1, *patch))
+    flat = (1, *patch)
+    return Warped(
+        out.image[drop], out.targets[drop], out.inside.reshape(flat), out.weight.reshape(flat)
+    )
 
 
 def change_intensity(augment: Augment, image: Array, rng: Generator) -> Array:

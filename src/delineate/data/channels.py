@@ -1,9 +1,10 @@
-"""How the channels of a file become the channels of a network."""
+"""How the channels, and perhaps the planes, of a file become the channels of a network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,65 @@ from delineate.image import Image
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue in grey (ITU-R BT.601)."""
+
+
+class Selects(Protocol):
+    """What says which part of an image is used; `DataOptions` does."""
+
+    @property
+    def channels(self) -> tuple[int, ...] | None:
+        """Channels of the file, in this order; None: all."""
+
+    @property
+    def planes(self) -> tuple[int, ...] | None:
+        """Planes of Z, in this order; None: all."""
+
+    @property
+    def z_channels(self) -> bool:
+        """Whether planes of Z become channels."""
+
+
+class Selection(NamedTuple):
+    """Which part of an image is used: see `Selects`."""
+
+    channels: tuple[int, ...] | None = None
+    planes: tuple[int, ...] | None = None
+    z_channels: bool = False
+
+
+def select_axes(image: Image, options: Selects) -> Image:
+    """The channels and planes of an image that are used; planes as channels, if asked for.
+
+    Channels of the result are those of the first channel of the file in all planes, then those of
+    the second, and so on. After it, `network_channels` must not choose channels again. What is
+    chosen of a lazy image is read: of a movie, choose a time point first.
+
+    Raises
+    ------
+    AxesError : a channel or plane is not there.
+    """
+    if options.channels is not None:
+        image = _chosen(image, "C", options.channels)
+    if options.planes is not None:
+        image = _chosen(image, "Z", options.planes)
+    if not options.z_channels or "Z" not in image.axes:
+        return image
+    pixels = image.numpy()
+    n_planes, depth = image.sizes["Z"], image.axes.index("Z")
+    first = depth - 1 if "C" in image.axes else depth
+    shape = (*pixels.shape[:first], -1, *pixels.shape[depth + 1 :])
+    axes = image.axes.replace("C", "").replace("Z", "C")
+    names = [f"{c} z{z}".strip() for c in image.channels or [""] for z in range(n_planes)]
+    merged = pixels.reshape(shape)
+    known = len(names) == merged.shape[first]
+    sizes = {a: size for a, size in image.pixel_size.items() if a != "Z"}
+    return replace(
+        image,
+        data=merged,
+        axes=axes,
+        channels=tuple(names) if known else (),
+        pixel_size=sizes,
+    )
 
 
 def network_channels(
@@ -34,7 +94,7 @@ def network_channels(
     AxesError : the image has a time axis.
     """
     if channels is not None:
-        image = image.select(C=list(channels)) if "C" in image.axes else _only(image, channels)
+        image = _chosen(image, "C", channels)
     pixels = image.channel_first()
     if n is None or pixels.shape[0] == n:
         return pixels
@@ -49,9 +109,13 @@ def network_channels(
     )
 
 
-def _only(image: Image, channels: Sequence[int]) -> Image:
-    if any(c not in (0, -1) for c in channels):
+def _chosen(image: Image, axis: str, wanted: Sequence[int]) -> Image:
+    """Part of an axis; of one that the image does not have, there is number 0 alone."""
+    if axis in image.axes:
+        return image.select(**{axis: list(wanted)})
+    if any(i not in (0, -1) for i in wanted):
+        what = {"C": "channel", "Z": "plane"}[axis]
         raise AxesError(
-            f"{image.source or 'the image'} has one channel, number 0; asked for {list(channels)}"
+            f"{image.source or 'the image'} has one {what}, number 0; asked for {list(wanted)}"
         )
     return image

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from delineate.data.layouts import Pair
-from delineate.data.splits import Split
+from delineate.data.splits import Split, check_train, films, sides
 from delineate.errors import DataError
 
 
 def fold_pairs(pairs: Sequence[Pair], folds: int, member: int, seed: int) -> Split:
     """The images that train and validate a member of an ensemble.
 
-    Members 0 … folds − 1 validate on one fold each; further ones go through other random folds.
+    Unpaired images and targets are divided each for themselves, and all time points of a movie
+    stay together. Members 0 … folds − 1 validate on one fold each; further ones go through other
+    random folds.
 
     Parameters
     ----------
@@ -29,19 +31,22 @@ def fold_pairs(pairs: Sequence[Pair], folds: int, member: int, seed: int) -> Spl
     """
     if any(p.split for p in pairs):
         pairs = [p for p in pairs if p.split in ("train", "val")]
-    if len(pairs) < folds:
-        raise DataError(
-            f"{len(pairs)} labelled images cannot be divided into {folds} folds: set "
-            f"ensemble.folds to {max(2, len(pairs))} or less, or add images"
-        )
-    order = np.random.default_rng([seed, member // folds]).permutation(len(pairs))
-    chosen = set(order[member % folds :: folds].tolist())
+    chosen: set[str] = set()
+    unpaired = any(p.only for p in pairs)
+    for own in sides(pairs):
+        units = films(own)
+        if unpaired and not own[0].only:  # pairs among unpaired images are there to validate
+            chosen |= {p.name for p in own}
+            continue
+        if len(units) < folds:
+            raise DataError(
+                f"{len(units)} labelled images cannot be divided into {folds} folds: set "
+                f"ensemble.folds to {max(2, len(units))} or less, or add images"
+            )
+        order = np.random.default_rng([seed, member // folds]).permutation(len(units))
+        chosen |= {p.name for i in order[member % folds :: folds] for p in units[i]}
     split = Split(
-        [p for i, p in enumerate(pairs) if i not in chosen],
-        [p for i, p in enumerate(pairs) if i in chosen],
+        [p for p in pairs if p.name not in chosen], [p for p in pairs if p.name in chosen]
     )
-    if not any(p.weight for p in split.train):
-        raise DataError(
-            f"every training image of member {member} has the weight 0: none would ever be drawn"
-        )
+    check_train(split, pairs, f" of member {member}")
     return split

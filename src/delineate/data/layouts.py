@@ -1,38 +1,67 @@
-"""Where training images and their labels lie: two folders, one folder with suffixes, or a table."""
+"""Where training images and what is known of them lie: folders, tags or suffixes, or a table."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import logging
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+from delineate.data.folders import (
+    LABEL_SUFFIXES,
+    LABELS,
+    TARGETS,
+    Beside,
+    Found,
+    Names,
+    same_name,
+    search,
+)
+from delineate.data.options import DataOptions
+from delineate.data.pairs import Pair
+from delineate.data.tables import (
+    pairs_of_table,
+    sides_of_table,
+    split_by_table,
+    splits_of_table,
+    unknown_name,
+)
+from delineate.data.times import time_points
 from delineate.errors import DataError
 
-LABEL_SUFFIXES = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
-"""Endings of the stem that tell a label image from its image in one folder, the first first."""
+__all__ = ["LABEL_SUFFIXES", "Pair", "find_pairs", "training_pairs"]
+
+log = logging.getLogger("delineate")
+
+_MISSING = {"classes": "image of classes", "soft": "soft labels", "cost": "cost map"}
 
 
-@dataclass(frozen=True)
-class Pair:
-    """An image with what is known of it.
+def training_pairs(options: DataOptions, truth: str, needs_truth: bool = True) -> list[Pair]:
+    """The pairs that a recipe's data name, one for each time point that trains.
 
     Parameters
     ----------
-    name : relative path of the image without its ending; unique in a data set.
-    image, labels, classes : files; None where there is none.
-    soft : file of the probabilities of classes that stand beside the labels; None: there is none.
-    split : "train", "val" or "" (to be drawn).
-    weight : how often the image is drawn relative to others.
-    """
+    truth, needs_truth : see `find_pairs`.
 
-    name: str
-    image: Path
-    labels: Path | None = None
-    classes: Path | None = None
-    split: str = ""
-    weight: float = 1.0
-    soft: Path | None = None
+    Raises
+    ------
+    DataError, ReadError, AxesError : as for `find_pairs` and `time_points`, or no images are named.
+    """
+    if options.images is None:
+        raise DataError("data.images is not set: which folder holds the training images?")
+    pairs = find_pairs(
+        options.images,
+        options.labels,
+        options.classes,
+        options.table,
+        options.soft,
+        options.targets,
+        options.cost,
+        truth,
+        options.unpaired,
+        needs_truth,
+    )
+    return time_points(pairs, options.times, options.axes)
 
 
 def find_pairs(
@@ -41,182 +70,152 @@ def find_pairs(
     classes: Path | None = None,
     table: Path | None = None,
     soft: Path | None = None,
+    targets: Path | None = None,
+    cost: Path | None = None,
+    truth: str = "objects",
+    unpaired: bool = False,
+    needs_truth: bool = True,
 ) -> list[Pair]:
     """Find the training pairs of a layout, sorted by name.
 
     Parameters
     ----------
     images : one of: a CSV table; a folder with ``images/`` and ``labels/`` (and ``classes/``,
-        ``soft/``); a folder of images beside `labels`; a folder of images with labels under the
-        same stem and one of `LABEL_SUFFIXES`.
-    labels, classes, soft : folders whose files have the stems of the images.
+        ``soft/``, ``cost/``), or ``targets/`` in place of labels; a folder of images beside
+        `labels` or `targets`; one folder of images and what is known of them, told apart by the
+        tags ``X_IM``, ``X_GT``, ``X_CM``, or by the same stem and a suffix: one of
+        `LABEL_SUFFIXES`, or ``_target``, and ``_cost``.
+    labels, classes, soft, targets, cost : folders whose files have the stems of the images.
     table : CSV with a column ``image`` (a stem) and ``split`` (train, val or another word, which
         leaves the image out) and perhaps ``weight``; images that it does not name are left out.
+    truth : what the method learns from: "objects" or "classes" of labels, or "image", a target.
+    unpaired : images and what is known belong to different images: each file is a pair of one side
+        (`Pair.only`), called ``images/NAME`` or ``targets/NAME``. Files of both sides whose common
+        name the table gives the split val stay together. Of a side of which the table names
+        nothing, all trains.
+    needs_truth : whether every image must have labels, or a target; else they have them where all
+        do.
 
-    A CSV given as `images` has the columns ``image`` and ``labels`` (paths, relative to the table)
-    and perhaps ``classes``, ``soft``, ``split``, ``weight``.
+    A CSV given as `images` has the columns ``image`` and ``labels`` or ``target`` (paths, relative
+    to the table) and perhaps ``classes``, ``soft``, ``cost``, ``split``, ``weight``.
 
     Raises
     ------
-    DataError : no labels are found, an image lacks its own, names collide, or a table is wrong.
+    DataError : no labels (targets) are found, an image lacks its own, names collide, or a table is
+        wrong.
     ReadError : a folder holds no images.
     """
     images = Path(images)
     if not images.exists():
         raise DataError(f"{images}: there is no such file or folder")
+    names = TARGETS if truth == "image" else LABELS
     if images.is_file():
         if images.suffix.lower() != ".csv":
             raise DataError(f"{images}: expected a folder or a CSV table of images and labels")
-        pairs = _from_table(images)
-    elif labels is not None:
-        pairs = _by_stem(images, Path(labels), classes, soft)
-    elif (images / "images").is_dir() and (images / "labels").is_dir():
-        given = (classes or images / "classes", soft or images / "soft")
-        found = [f if f in (classes, soft) or f.is_dir() else None for f in given]
-        pairs = _by_stem(images / "images", images / "labels", *found)
+        if unpaired:
+            pairs = sides_of_table(images, names.column)
+        else:
+            pairs = pairs_of_table(images, names.column if needs_truth else None)
+            pairs = _all_or_none(pairs, names)
+        pairs = pairs if table is None else split_by_table(pairs, Path(table))
     else:
-        pairs = _by_suffix(images)
-    if table is not None:
-        pairs = _split_by_table(pairs, Path(table))
-    names = [p.name for p in pairs]
-    if len(set(names)) < len(names):
-        twice = next(n for n in names if names.count(n) > 1)
-        raise DataError(f"two images are called {twice!r}: rename one of them")
+        given = targets if truth == "image" else labels
+        beside = Beside(classes, soft, cost)
+        # Unpaired images may lie by themselves; a missing side is told below.
+        found = search(images, given and Path(given), beside, names, needs_truth)
+        if unpaired:
+            pairs = _sides(found, table and Path(table), names)
+        else:
+            pairs = _joined(found, beside, names, needs_truth)
+            pairs = pairs if table is None else split_by_table(pairs, Path(table))
+    twice = [name for name, n in Counter(p.name for p in pairs).items() if n > 1]
+    if twice:
+        raise DataError(f"two images are called {twice[0]!r}: rename one of them")
     return sorted(pairs, key=lambda p: p.name)
 
 
-def _files(folder: Path) -> list[tuple[str, Path]]:
-    from delineate.io import find_images
-
-    return [(f.name, f.path) for f in find_images(folder)]
-
-
-def _by_stem(images: Path, labels: Path, classes: Path | None, soft: Path | None) -> list[Pair]:
-    extra = {"image of classes": classes, "soft labels": soft}
-    for folder in (images, labels, classes, soft):
-        if folder is not None and not folder.is_dir():
-            raise DataError(f"{folder}: there is no such folder")
-    label_of = _index(labels)
-    others = {what: _index(folder) for what, folder in extra.items() if folder}
+def _joined(found: Found, beside: Beside, names: Names, needs_truth: bool) -> list[Pair]:
+    """Each image with what has its name."""
     pairs, without = [], []
-    for name, path in _files(images):
-        if name not in label_of:
-            without.append(path.name)
-            continue
-        for what, files in others.items():
-            if name not in files:
-                raise DataError(f"{path}: no {what} of this name in {extra[what]}")
-        class_file, soft_file = (others.get(what, {}).get(name) for what in extra)
-        pairs.append(Pair(name, path, label_of[name], class_file, soft=soft_file))
-    if without:
-        raise DataError(
-            f"{len(without)} images of {images} have no labels of the same name in {labels}, the "
-            f"first is {without[0]}: add its labels or move the image away"
+    for name, path in found.images.items():
+        other = {key: same_name(name, files) for key, files in found.others.items()}
+        for key, file in other.items():
+            if file is None:
+                place = beside._asdict()[key] or found.folder.parent / key
+                raise DataError(f"{path}: no {_MISSING[key]} of this name in {place}")
+        wanted = same_name(name, found.truth)
+        if wanted is None:
+            without.append(path)
+        pair = Pair(
+            name,
+            path,
+            classes=other.get("classes"),
+            soft=other.get("soft"),
+            cost=other.get("cost"),
         )
-    return pairs
-
-
-def _index(folder: Path) -> dict[str, Path]:
-    """Label files by the name of their image: the same stem, or the stem with a suffix."""
-    found: dict[str, Path] = {}
-    for name, path in _files(folder):
-        found[name] = path
-        for suffix in LABEL_SUFFIXES:
-            if name.endswith(suffix):
-                found.setdefault(name.removesuffix(suffix), path)
-    return found
-
-
-def _by_suffix(folder: Path) -> list[Pair]:
-    files = dict(_files(folder))
-    pairs, labels = [], set()
-    for name, path in files.items():
-        beside = [name + suffix for suffix in LABEL_SUFFIXES if name + suffix in files]
-        if beside:
-            labels.update(beside)
-            pairs.append(Pair(name, path, files[beside[0]]))
-    alone = [n for n in files if n not in labels and n not in {p.name for p in pairs}]
-    if not pairs:
+        pairs.append(_with_truth(pair, wanted, names))
+    if without and needs_truth:
+        where = f"{found.folder}: {len(without)} images have no {names.what}"
+        if found.place is not None:
+            where = (
+                f"{len(without)} images of {found.folder} have no {names.what} of the same name "
+                f"in {found.place}"
+            )
         raise DataError(
-            f"{folder}: no labels found. Expected folders images/ and labels/ with equal names, or "
-            f"beside each image a file whose name ends in one of {', '.join(LABEL_SUFFIXES)}, or "
-            "a CSV table with the columns image and labels"
+            f"{where}, the first is {without[0].name}: add its {names.what} or move the image away"
         )
-    if alone:
-        raise DataError(
-            f"{folder}: {len(alone)} images have no labels, the first is {files[alone[0]].name}: "
-            "add its labels or move the image away"
-        )
-    return pairs
+    return _all_or_none(pairs, names)
 
 
-def _rows(table: Path, needed: Iterable[str]) -> list[dict[str, str]]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            names = reader.fieldnames or ()
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as a CSV table: {error}") from error
-    missing = [c for c in needed if c not in names]
-    if missing:
-        raise DataError(
-            f"{table}: no column {', '.join(missing)}; it has {', '.join(names) or 'no columns'}"
-        )
-    if not rows:
-        raise DataError(f"{table}: the table has no rows")
-    for number, row in enumerate(rows, 2):
-        empty = [c for c in needed if c != "split" and not row[c]]
-        if empty:
-            raise DataError(f"{table}: row {number} has nothing in column {', '.join(empty)}")
-    return rows
+def _with_truth(pair: Pair, file: Path | None, names: Names) -> Pair:
+    return replace(pair, target=file) if names is TARGETS else replace(pair, labels=file)
 
 
-def _weight(row: dict[str, str], table: Path) -> float:
-    text = row.get("weight") or "1"
-    try:
-        weight = float(text)
-    except ValueError:
-        weight = -1.0
-    if not 0 <= weight < float("inf"):
-        raise DataError(f"{table}: weight {text!r} of {row['image']} is not a number of 0 or more")
-    return weight
+def _all_or_none(pairs: list[Pair], names: Names) -> list[Pair]:
+    """Without what is known of some images, where it is not known of all."""
+    have = sum((p.target if names is TARGETS else p.labels) is not None for p in pairs)
+    if not 0 < have < len(pairs):
+        return pairs
+    log.info("%d of %d images have a %s: it is not used", have, len(pairs), names.what)
+    return [_with_truth(p, None, names) for p in pairs]
 
 
-def _from_table(table: Path) -> list[Pair]:
+def _sides(found: Found, table: Path | None, names: Names) -> list[Pair]:
+    """Each file by itself, but for those of one name that validate."""
+    targets: dict[Path, str] = {}
+    for name, path in sorted(found.truth.items(), key=lambda item: -len(item[0])):
+        # A file of several names has that of an image, else its shortest.
+        if path not in targets or name in found.images or targets[path] not in found.images:
+            targets[path] = name
+    listed = {} if table is None else splits_of_table(table)
+    known = {*found.images, *targets.values()}
+    for name in listed:
+        if name not in known:
+            raise unknown_name(table or Path(), name, min(known))
+    costs = found.others.get("cost", {})
     pairs = []
-    for row in _rows(table, ["image", "labels"]):
-        paths = {
-            key: table.parent / row[key]
-            for key in ("image", "labels", "classes", "soft")
-            if row.get(key)
-        }
-        for path in paths.values():
-            if not path.exists():
-                raise DataError(f"{table}: {path} does not exist")
-        pairs.append(
-            Pair(
-                Path(row["image"]).with_suffix("").as_posix(),
-                paths["image"],
-                paths.get("labels"),
-                paths.get("classes"),
-                row.get("split") or "",
-                _weight(row, table),
-                paths.get("soft"),
-            )
-        )
-    return pairs
+    for path, name in targets.items():
+        pair = Pair(f"targets/{name}", path, cost=same_name(name, costs), only="target")
+        if name not in found.images or listed.get(name, ("",))[0] != "val":
+            pairs.append(pair)
+    own = dict(zip(targets.values(), targets, strict=True))
+    for name, path in found.images.items():
+        pair = Pair(f"images/{name}", path, cost=same_name(name, costs), only="image")
+        if name in own and listed.get(name, ("",))[0] == "val":
+            pair = _with_truth(replace(pair, name=name, only=""), own[name], names)
+        pairs.append(pair)
+    return _listed(pairs, listed) if listed else pairs
 
 
-def _split_by_table(pairs: Sequence[Pair], table: Path) -> list[Pair]:
-    by_name = {p.name: p for p in pairs}
+def _listed(pairs: list[Pair], listed: dict[str, tuple[str, float]]) -> list[Pair]:
+    """With the splits of a table; a side that it does not name trains."""
     chosen = []
-    for row in _rows(table, ["image", "split"]):
-        pair = by_name.get(row["image"])
-        if pair is None:
-            raise DataError(
-                f"{table}: image {row['image']!r} is not among the images; they are named without "
-                f"ending, such as {pairs[0].name!r}"
-            )
-        chosen.append(replace(pair, split=row["split"] or "", weight=_weight(row, table)))
+    for side in ("", "image", "target"):
+        own = [(p, p.name.partition("/")[2] if side else p.name) for p in pairs if p.only == side]
+        if side and not any(name in listed for _, name in own):
+            chosen += [replace(p, split="train") for p, _ in own]
+        for pair, name in own:
+            if name in listed:
+                split, weight = listed[name]
+                chosen.append(replace(pair, split=split, weight=weight))
     return chosen

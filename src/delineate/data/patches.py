@@ -20,7 +20,10 @@ Centres = Literal["objects", "classes", "anywhere"]
 
 
 class Batch(NamedTuple):
-    """A training patch, or a batch of them: image (C, …), targets (K, …) and valid (1, …)."""
+    """A training patch, or a batch of them: image (C, …), targets (K, …) and valid (1, …).
+
+    `valid` is 0 outside the image, and inside the weight of the cost map, 1 without one.
+    """
 
     image: Tensor
     targets: Tensor
@@ -42,6 +45,8 @@ class Patches(Dataset[Batch]):
     centres : "objects", around a random object of the image; "classes", on a pixel of a class that
         is drawn evenly among those that occur in any sample, then of an image that holds it;
         "anywhere".
+    part : at most so many samples are drawn from in an epoch, others in the next: each is one of
+        them once before any is twice. None: all.
 
     Raises
     ------
@@ -58,6 +63,7 @@ class Patches(Dataset[Batch]):
         seed: int,
         centred: float = 0.5,
         centres: Centres = "objects",
+        part: int | None = None,
     ) -> None:
         check_bends(augment, method, len(patch))
         self.samples = list(samples)
@@ -68,41 +74,52 @@ class Patches(Dataset[Batch]):
         self.seed = seed
         self.centred = centred
         self.epoch = 0
-        weights = np.array([s.weight for s in samples], float)
-        self.cumulative = np.cumsum(weights) / weights.sum()
         self.centres = centres
-        self.classes = _class_tables(self.samples, weights) if centres == "classes" else []
+        self.part = part
+        self._round: tuple[int, _Round] | None = None
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> Batch:
         rng = np.random.default_rng([self.seed, self.epoch, index])
-        if self.classes and rng.random() < self.centred:
+        now = self._now()
+        if now.classes and rng.random() < self.centred:
             sample, centre = self._on_class(rng)
         else:
-            number = int(np.searchsorted(self.cumulative, rng.random(), side="right"))
-            sample = self.samples[min(number, len(self.samples) - 1)]
+            number = int(np.searchsorted(now.cumulative, rng.random(), side="right"))
+            sample = now.samples[min(number, len(now.samples) - 1)]
             centre = self._centre(sample, rng)
         pose = random_pose(self.augment, self._inside(centre, sample), self.patch, rng)
-        image, targets, valid = warp(
-            sample.image, sample.targets, sample.labels, pose, self.patch, sample.soft
+        labels = None if sample.kind == "image" else sample.labels
+        image, targets, inside, weight = warp(
+            sample.image, sample.targets, labels, pose, self.patch, sample.soft, sample.cost
         )
-        targets = self.method.reorient(targets, np.linalg.inv(pose.matrix).astype(float))
-        image = change_intensity(self.augment, image, rng) * valid  # 0 outside the image
-        return Batch(from_numpy(image), from_numpy(targets), from_numpy(valid))
+        if len(targets):
+            targets = self.method.reorient(targets, np.linalg.inv(pose.matrix).astype(float))
+        if len(image):
+            image = change_intensity(self.augment, image, rng) * inside  # 0 outside the image
+        return Batch(from_numpy(image), from_numpy(targets), from_numpy(weight))
+
+    def _now(self) -> _Round:
+        """What is drawn from in this epoch."""
+        if self._round is None or (self.part is not None and self._round[0] != self.epoch):
+            samples = drawn_part(self.samples, self.part, self.seed, self.epoch)
+            self._round = self.epoch, _round_of(samples, self.centres)
+        return self._round[1]
 
     def _on_class(self, rng: Generator) -> tuple[Sample, NDArray[np.float64]]:
         """A sample, and a pixel of it, so that each class is equally likely."""
-        chosen = self.classes[rng.integers(len(self.classes))]
+        now = self._now()
+        chosen = now.classes[rng.integers(len(now.classes))]
         number = int(np.searchsorted(chosen.cumulative, rng.random(), side="right"))
-        sample = self.samples[chosen.samples[min(number, len(chosen.samples) - 1)]]
+        sample = now.samples[chosen.samples[min(number, len(chosen.samples) - 1)]]
         assert sample.points is not None
         pixels = sample.points.of(chosen.number)
         return sample, pixels[rng.integers(len(pixels))].astype(float)
 
     def _centre(self, sample: Sample, rng: Generator) -> NDArray[np.float64]:
-        shape = np.array(sample.labels.shape, float)
+        shape = np.array(sample.shape, float)
         around = self.centres == "objects" and len(sample.centres) > 0
         if around and rng.random() < self.centred:
             centre = sample.centres[rng.integers(len(sample.centres))].astype(float)
@@ -112,10 +129,39 @@ class Patches(Dataset[Batch]):
 
     def _inside(self, centre: NDArray[np.float64], sample: Sample) -> NDArray[np.float64]:
         """The centre, moved so that the patch reaches beyond the image by the margin at most."""
-        shape = np.array(sample.labels.shape, float)
+        shape = np.array(sample.shape, float)
         reach = np.array(self.patch) / 2 - MARGIN[len(shape)]
         low, high = np.minimum(reach, shape / 2), np.maximum(shape - reach, shape / 2)
         return np.clip(centre, low - 0.5, high - 0.5)
+
+
+def drawn_part(
+    samples: Sequence[Sample], part: int | None, seed: int, epoch: int
+) -> Sequence[Sample]:
+    """The samples of an epoch: nearly equal parts of a random order, a new one after all were in.
+
+    Samples of the weight 0 are in none.
+    """
+    used = [s for s in samples if s.weight > 0]
+    if part is None or len(used) <= part:
+        return samples
+    parts = -(-len(used) // part)
+    order = np.random.default_rng([seed, epoch // parts, 1]).permutation(len(used))
+    return [used[i] for i in np.sort(np.array_split(order, parts)[epoch % parts])]
+
+
+class _Round(NamedTuple):
+    """Samples that are drawn from, their cumulative weights, and the classes that occur in them."""
+
+    samples: Sequence[Sample]
+    cumulative: NDArray[np.float64]
+    classes: list[_Class]
+
+
+def _round_of(samples: Sequence[Sample], centres: Centres) -> _Round:
+    weights = np.array([s.weight for s in samples], float)
+    classes = _class_tables(samples, weights) if centres == "classes" else []
+    return _Round(samples, np.cumsum(weights) / weights.sum(), classes)
 
 
 class _Class(NamedTuple):
@@ -127,14 +173,12 @@ class _Class(NamedTuple):
 
 
 def _class_tables(samples: Sequence[Sample], weights: NDArray[np.float64]) -> list[_Class]:
-    most = max((len(s.points.starts) - 1 for s in samples if s.points is not None), default=0)
+    held = (s.points for s in samples)  # each opened once
+    found = [() if p is None else tuple(np.diff(p.starts).tolist()) for p in held]
+    most = max(map(len, found), default=0)
     tables = []
     for k in range(most):
-        holding = [
-            i
-            for i, s in enumerate(samples)
-            if s.points is not None and weights[i] > 0 and len(s.points.of(k))
-        ]
+        holding = [i for i, n in enumerate(found) if weights[i] > 0 and k < len(n) and n[k]]
         if holding:
             share = np.cumsum(weights[holding])
             tables.append(_Class(k, holding, share / share[-1]))

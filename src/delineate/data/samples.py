@@ -1,63 +1,41 @@
-"""Samples: images normalised, brought to the common scale and encoded, kept as memory-mapped files.
+"""From pairs to samples: images are normalised, brought to the common scale, encoded and kept.
 
-Preparing is deterministic, so that a resumed training finds what the first one wrote.
+Preparing is deterministic, so that a resumed training finds what the first one wrote, and another
+one what it shares with it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.data.channels import network_channels
-from delineate.data.layouts import Pair
-from delineate.data.normalise import Normalise
+from delineate.data import store
+from delineate.data.channels import Selection, network_channels, select_axes
+from delineate.data.intensity import Intensity
+from delineate.data.normalise import Normalise, intensity_from_dict
+from delineate.data.pairs import Pair
 from delineate.data.points import Points
 from delineate.data.resize import resize_linear, scaled_shape
-from delineate.data.truth import encode_truth, read_truth
+from delineate.data.sample import Sample
+from delineate.data.store import Shelf, Stored
+from delineate.data.truth import Encoded, Known, encode_truth, read_truth, unknown
 from delineate.errors import DataError, DelineateError
 from delineate.methods.base import Method
 
+__all__ = ["SCALES", "Preparation", "Sample", "prepare"]
+
+FORMAT = 1
+"""To be raised when another sample is made of the same files: older ones are not used then."""
+
 SCALES = (0.05, 20.0)
 """Smallest and largest change of scale that a sample is given."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One prepared image.
-
-    Parameters
-    ----------
-    name : name of its pair.
-    image : float32 (channels, spatial axes), normalised, at the common scale.
-    targets : float32 (target channels, spatial axes), as the method encodes them.
-    labels : int32 (spatial axes), ids of objects at the common scale.
-    centres : float32 (objects, ndim): centre of the box of each object, in pixels.
-    diameter : median diameter of the objects in pixels of the file; NaN without objects.
-    scale : pixels of the sample for each pixel of the file.
-    weight : how often it is drawn relative to others.
-    points : pixels of each class; None where they are not known.
-    soft : whether the targets are probabilities of classes, to be interpolated across borders.
-
-    Where label files hold classes, `labels` are those, −1 where they are to be ignored, and objects
-    are their connected parts.
-    """
-
-    name: str
-    image: NDArray[np.float32]
-    targets: NDArray[np.float32]
-    labels: NDArray[np.int32]
-    centres: NDArray[np.float32]
-    diameter: float
-    scale: float
-    weight: float
-    points: Points | None = None
-    soft: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,13 +44,19 @@ class Preparation:
 
     Parameters
     ----------
-    method : encodes the labels.
+    method : encodes the labels, or the image wanted.
     normalise : of intensities.
     diameter : common diameter in pixels to which the objects are brought; None keeps the scale.
     channels : channels that the network takes.
     select : which channels of the files to use; None uses all.
     ndim : 2 or 3 spatial axes.
     axes : axes of the files, where they do not say.
+    normalise_target : of the intensities of the image wanted; None: by the map of the image (of
+        unpaired targets, by its rule).
+    target_channels : which channels of the files of the image wanted to use; None uses all.
+    planes : which planes of Z to use; None uses all.
+    z_channels : whether planes become channels.
+    needs_truth : whether it is an error that nothing is known of an image.
     """
 
     method: Method
@@ -82,12 +66,17 @@ class Preparation:
     select: tuple[int, ...] | None
     ndim: int
     axes: str | None
+    normalise_target: Normalise | None = None
+    target_channels: tuple[int, ...] | None = None
+    planes: tuple[int, ...] | None = None
+    z_channels: bool = False
+    needs_truth: bool = True
 
     def key(self, pair: Pair) -> str:
-        """Name of the files that hold the sample of a pair: a hash of all that it depends on."""
-        files = [pair.image, pair.labels, pair.classes, pair.soft]
-        stats = [(str(f.resolve()), f.stat().st_mtime_ns, f.stat().st_size) for f in files if f]
-        text = repr((self, stats))
+        """Name of the file that holds the sample of a pair: a hash of all that it depends on."""
+        files = [pair.image, pair.labels, pair.classes, pair.soft, pair.target, pair.cost]
+        stamps = [f and _stamp(f) for f in files]
+        text = repr((FORMAT, self, stamps, pair.time, pair.only))
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
@@ -97,94 +86,175 @@ def prepare(
     cache: Path,
     progress: Callable[[Iterable[Pair]], Iterable[Pair]] = iter,
 ) -> list[Sample]:
-    """Prepare all pairs, each once: arrays are written to `cache` and mapped into memory.
+    """Prepare all pairs, each once: arrays are written to `cache`, and mapped where they are used.
+
+    Several processes may prepare into one folder. What one of them left half done when it was
+    killed, and what was damaged since, is prepared anew.
 
     Raises
     ------
     DataError : a pair cannot be used; the message names its files and the reason.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    samples = []
+    store.remove_half_files(cache)
+    shelf, samples = Shelf(), []
     for pair in progress(pairs):
         try:
-            samples.append(_prepare_one(pair, preparation, cache))
+            samples.append(_prepare_one(pair, preparation, cache, shelf))
         except DelineateError as error:
             raise DataError(f"{pair.image}: {error}") from error
     return samples
 
 
-def _prepare_one(pair: Pair, how: Preparation, cache: Path) -> Sample:
-    from delineate.io import atomic_path
+def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> Sample:
+    path = cache / (how.key(pair) + store.ENDING)
+    header = store.intact(path)
+    if header is None:
+        made = _encode(pair, how)
+        store.write(path, made.arrays, {"facts": json.dumps(made.facts)})
+        header = store.read_header(path)
+    facts = json.loads(header.notes["facts"])
+    shapes = {name: shape for name, (_, shape, _) in header.arrays.items()}
+    spatial = shapes["image" if shapes["image"][0] else "targets"][1:]
 
-    base = cache / how.key(pair)
-    names = ("image", "targets", "labels", "centres", "places", "starts", "numbers")
-    files = [base.with_name(f"{base.name}-{n}.npy") for n in names]
-    if not all(f.exists() for f in files):
-        for file, array in zip(files, _encode(pair, how), strict=True):
-            with atomic_path(file) as temporary, temporary.open("wb") as handle:
-                np.save(handle, np.ascontiguousarray(array))
-    image, targets, labels = (_mapped(f) for f in files[:3])
-    centres, places, starts, numbers = (np.load(f) for f in files[3:])
+    def held(name: str) -> Any:
+        return Stored(shelf, path, name) if name in shapes else None
+
+    labels: Any = held("labels") or _Zeros(spatial)
+    points: Any = _Held(held("places"), held("starts"))
+    intensity = facts["intensity"]
     return Sample(
         pair.name,
-        image,
-        targets,
+        held("image"),
+        held("targets"),
         labels,
-        centres,
-        float(numbers[0]),
-        float(numbers[1]),
+        held("centres"),
+        facts["diameter"],
+        facts["scale"],
         pair.weight,
-        Points(places, starts),
-        how.method.truth == "classes" and len(targets) > 1,
+        points,
+        how.method.truth == "image" or (how.method.truth == "classes" and shapes["targets"][0] > 1),
+        held("cost"),
+        how.method.truth,
+        None if intensity is None else intensity_from_dict(intensity),
+        facts["dtype"],
+        None if facts["own"] is None else intensity_from_dict(facts["own"]),
     )
 
 
-def _mapped(file: Path) -> NDArray[Any]:
-    """The array of an .npy file, mapped into memory without keeping the file open.
+@dataclass(frozen=True)
+class _Zeros:
+    """Labels where there are none: memory that is never written to is not taken."""
 
-    `numpy.memmap` holds a file descriptor for each array: a few hundred images would exceed what
-    a process may open.
-    """
-    import torch
+    shape: tuple[int, ...]
 
-    with file.open("rb") as handle:
-        version = np.lib.format.read_magic(handle)
-        read = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, dtype = read(handle)
-        start = handle.tell()
-    size = file.stat().st_size
-    whole = torch.from_file(str(file), shared=False, size=size, dtype=torch.uint8).numpy()
-    return whole[start:].view(dtype).reshape(shape, order="F" if fortran else "C")
+    def __call__(self) -> NDArray[np.int32]:
+        return np.zeros(self.shape, np.int32)
 
 
-def _encode(pair: Pair, how: Preparation) -> tuple[NDArray[Any], ...]:
-    from delineate.io import check_pixels, read
+@dataclass(frozen=True)
+class _Held:
+    """Points of classes in a file."""
+
+    places: Stored
+    starts: Stored
+
+    def __call__(self) -> Points:
+        return Points(self.places(), self.starts())
+
+
+class _Made(NamedTuple):
+    """What preparing gives: arrays by their names, and what else is known of the sample."""
+
+    arrays: dict[str, NDArray[Any]]
+    facts: dict[str, Any]
+
+
+def _encode(pair: Pair, how: Preparation) -> _Made:
     from delineate.labels import median_diameter
 
+    pixels = None if pair.only == "target" else _read_image(pair, how)
+    select = Selection(how.target_channels, how.planes, how.z_channels)
+    spatial = () if pixels is None else pixels.shape[1:]
+    known: Known | None = None
+    if pair.truth(how.method.truth) is not None or (how.needs_truth and pair.only != "image"):
+        known = read_truth(pair, how.method, spatial or None, how.axes, select)
+        spatial = known.labels.shape
+    if len(spatial) != how.ndim:
+        raise DataError(f"it has {len(spatial)} spatial axes, the network is {how.ndim}D")
+    of_objects = known is not None and known.image is None
+    diameter = median_diameter(known.objects) if known is not None and of_objects else float("nan")
+    scale = 1.0
+    if how.diameter is not None and np.isfinite(diameter):
+        scale = float(np.clip(how.diameter / diameter, *SCALES))
+    shape = scaled_shape(spatial, scale)
+    intensity = None if pixels is None else how.normalise.fit(pixels)
+    image = np.zeros((0, *shape), np.float32)
+    if pixels is not None and intensity is not None:
+        image = resize_linear(intensity.apply(pixels), shape)
+    wanted = None if known is None else _target_intensity(known, how, intensity)
+    truth = unknown(shape) if known is None else encode_truth(known, how.method, shape, wanted)
+    facts = {
+        "diameter": float(diameter),
+        "scale": scale,
+        "intensity": None if wanted is None else wanted.to_dict(),
+        "own": None if intensity is None else intensity.to_dict(),
+        "dtype": "" if known is None or known.image is None else str(known.image.dtype),
+    }
+    return _Made({"image": image, **_arrays(truth)}, facts)
+
+
+def _read_image(pair: Pair, how: Preparation) -> NDArray[Any]:
+    """Pixels of the image that the network takes: (channels, spatial axes)."""
+    from delineate.io import check_pixels, read
+
     image = read(pair.image, axes=how.axes)
+    if pair.time is not None:
+        image = image.select(T=pair.time)
+    depth = image.sizes.get("Z", 1) if how.planes is None else len(how.planes)
+    image = select_axes(image, Selection(how.select, how.planes, how.z_channels))
     if len(image.spatial_axes) != how.ndim:
         raise DataError(
             f"axes {image.axes} give {len(image.spatial_axes)}D images, the network is {how.ndim}D"
         )
-    pixels = network_channels(image, how.channels, how.select)
+    if how.z_channels and image.n_channels != how.channels:
+        raise DataError(
+            f"its {depth} planes give {image.n_channels} channels, the network takes "
+            f"{how.channels}: as many planes must be in every file; choose with data.planes"
+        )
+    pixels = network_channels(image, how.channels)
     check_pixels(pixels, str(pair.image))
-    known = read_truth(pair, how.method, pixels.shape[1:], how.axes)
-    diameter = median_diameter(known.objects)
-    scale = 1.0
-    if how.diameter is not None and np.isfinite(diameter):
-        scale = float(np.clip(how.diameter / diameter, *SCALES))
-    shape = scaled_shape(pixels.shape[1:], scale)
-    normalised = how.normalise.fit(pixels).apply(pixels)
-    truth = encode_truth(known, how.method, shape)
-    return (
-        resize_linear(normalised, shape),
-        truth.targets,
-        truth.labels,
-        truth.centres,
-        *truth.points,
-        np.array([diameter, scale]),
-    )
+    return pixels
+
+
+def _target_intensity(
+    known: Known, how: Preparation, intensity: Intensity | None
+) -> Intensity | None:
+    """How the image wanted is normalised."""
+    if known.image is None:
+        return None
+    if how.normalise_target is not None:
+        return how.normalise_target.fit(known.image)
+    if intensity is None:
+        return how.normalise.fit(known.image)
+    return intensity.for_channels(len(known.image))
+
+
+def _arrays(truth: Encoded) -> dict[str, NDArray[Any]]:
+    found = {
+        "targets": truth.targets,
+        "labels": truth.labels,
+        "centres": truth.centres,
+        "places": truth.points.places,
+        "starts": truth.points.starts,
+        "cost": truth.cost,
+    }
+    return {name: array for name, array in found.items() if array is not None}
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    """Name, time of the last change and size of a file, or of all files of an OME-Zarr."""
+    files = [f for f in path.rglob("*") if f.is_file()] if path.is_dir() else [path]
+    stats = [f.stat() for f in files]
+    changed = max((s.st_mtime_ns for s in stats), default=0)
+    return str(path.resolve()), changed, sum(s.st_size for s in stats)

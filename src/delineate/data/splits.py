@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -31,13 +32,15 @@ def split_pairs(pairs: Sequence[Pair], fraction: float, seed: int) -> Split:
         says.
     seed : seed of the draw; the same seed and names give the same split.
 
+    Unpaired images and targets are drawn each for themselves. All time points of a movie are drawn
+    together; of a single movie, the last ones validate.
+
     Raises
     ------
     DataError : no image is left to train on, or all of them have the weight 0.
     """
     split = _split(pairs, fraction, seed)
-    if not any(p.weight for p in split.train):
-        raise DataError("every training image has the weight 0: none would ever be drawn")
+    check_train(split, pairs)
     if len(pairs) == 1 and fraction:
         log.warning(
             "%s is the only labelled image: it trains and nothing validates, so that the last "
@@ -56,11 +59,48 @@ def _split(pairs: Sequence[Pair], fraction: float, seed: int) -> Split:
             words = sorted({p.split for p in pairs})
             raise DataError(f"no image has the split 'train'; found {', '.join(map(repr, words))}")
         return split
-    n_val = 0 if fraction == 0 else max(1, round(fraction * len(pairs)))
-    n_val = min(n_val, len(pairs) - 1)
-    order = np.random.default_rng(seed).permutation(len(pairs))
-    chosen = set(order[:n_val].tolist())
-    return Split(
-        [p for i, p in enumerate(pairs) if i not in chosen],
-        [p for i, p in enumerate(pairs) if i in chosen],
-    )
+    chosen: set[str] = set()
+    for own in sides(pairs):
+        units = films(own)
+        n_val = 0 if fraction == 0 else max(1, round(fraction * len(units)))
+        n_val = min(n_val, len(units) - 1)
+        order = np.random.default_rng(seed).permutation(len(units))
+        if len(own) > 1 and len({p.image for p in own}) == 1:
+            order = order.size - 1 - np.arange(order.size)  # the end of a single movie
+        chosen |= {p.name for i in order[:n_val] for p in units[i]}
+    return Split([p for p in pairs if p.name not in chosen], [p for p in pairs if p.name in chosen])
+
+
+def sides(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """Pairs, unpaired images and unpaired targets, each by themselves; those that there are."""
+    every = ([p for p in pairs if p.only == side] for side in ("", "image", "target"))
+    return [own for own in every if own]
+
+
+def films(pairs: Sequence[Pair]) -> list[list[Pair]]:
+    """Pairs by file, since time points of a movie are alike; each for itself, if it is one movie.
+
+    They are in the order of their first pair.
+    """
+    found: dict[Path, list[Pair]] = {}
+    for pair in pairs:
+        found.setdefault(pair.image, []).append(pair)
+    return list(found.values()) if len(found) > 1 else [[p] for p in pairs]
+
+
+def check_train(split: Split, pairs: Sequence[Pair], whose: str = "") -> None:
+    """Raise where nothing is left to train on.
+
+    Raises
+    ------
+    DataError : no image, or no image of one side, or all of them have the weight 0.
+    """
+    for own in sides(pairs):
+        side = own[0].only
+        if side and not any(p.weight for p in split.train if p.only == side):
+            raise DataError(
+                f"no {'image' if side == 'image' else 'target'}{whose} is left to train on: "
+                "unpaired training takes images and targets"
+            )
+    if not any(p.weight for p in split.train):
+        raise DataError(f"every training image{whose} has the weight 0: none would ever be drawn")

@@ -1,18 +1,23 @@
-"""What is known of an image: objects or classes, at its own scale and at that of the network."""
+"""What is known of an image: objects, classes or an image, at its own scale and the network's."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.data.layouts import Pair
+from delineate.data.channels import Selection
+from delineate.data.intensity import Intensity
+from delineate.data.pairs import Pair
 from delineate.data.points import Points, class_points
 from delineate.data.resize import resize_linear, resize_nearest
-from delineate.errors import AxesError, DataError, LabelError
+from delineate.data.truth_files import read_cost, read_ids, read_soft, read_target
+from delineate.errors import DataError, LabelError
 from delineate.methods.base import Method
+
+EVERYTHING = Selection()
+"""All channels and planes of a file."""
 
 
 class Known(NamedTuple):
@@ -20,16 +25,21 @@ class Known(NamedTuple):
 
     Parameters
     ----------
-    labels : int (spatial axes): ids 1…N of objects, or classes with −1 where to be ignored.
+    labels : int (spatial axes): ids 1…N of objects, or classes with −1 where to be ignored; of a
+        method of images, zeros.
     objects : ids of objects: `labels`, or the connected parts of the classes.
     classes : class of each pixel, where the method has classes of objects; else None.
     soft : float32 (channels, spatial axes), probabilities of classes; None where there are none.
+    image : (channels, spatial axes), the image wanted, in the type and units of its file.
+    cost : float32 (spatial axes), the weight of each pixel; None: all count alike.
     """
 
     labels: NDArray[Any]
     objects: NDArray[Any]
-    classes: NDArray[Any] | None
-    soft: NDArray[np.float32] | None
+    classes: NDArray[Any] | None = None
+    soft: NDArray[np.float32] | None = None
+    image: NDArray[Any] | None = None
+    cost: NDArray[np.float32] | None = None
 
 
 class Encoded(NamedTuple):
@@ -38,51 +48,91 @@ class Encoded(NamedTuple):
     Parameters
     ----------
     targets : float32 (target channels, spatial axes).
-    labels : int32 (spatial axes), as in `Known`.
+    labels : int32 (spatial axes), as in `Known`; None of a method of images.
     centres : float32 (objects, ndim): centre of the box of each object.
     points : pixels of each class; of outside (0) and inside (1) where there are objects alone.
+    cost : float32 (spatial axes), the weight of each pixel; None: all count alike.
     """
 
     targets: NDArray[np.float32]
-    labels: NDArray[np.int32]
+    labels: NDArray[np.int32] | None
     centres: NDArray[np.float32]
     points: Points
+    cost: NDArray[np.float32] | None
 
 
 def read_truth(
-    pair: Pair, method: Method, shape: tuple[int, ...], axes: str | None = None
+    pair: Pair,
+    method: Method,
+    shape: tuple[int, ...] | None = None,
+    axes: str | None = None,
+    select: Selection = EVERYTHING,
 ) -> Known:
     """Read what a method needs to know of an image of a spatial shape.
 
+    Parameters
+    ----------
+    shape : of the image; None: that of the truth itself, as for an unpaired target.
+    axes : of the image files, where they do not say.
+    select : channels of the target, and planes of all files, that are used.
+
     Raises
     ------
-    DataError : there are no labels, or a file has another shape.
-    LabelError, AxesError, ReadError : a file holds no ids, or no classes; its name is said.
+    DataError : there is no truth, or a file has another shape.
+    LabelError, AxesError, ImageError, ReadError : a file holds no ids, no classes, or no usable
+        pixels; its name is said.
     """
     from delineate.labels import relabel
 
-    if pair.labels is None:
-        raise DataError("it has no labels")
-    raw = _read_ids(pair.labels, axes)
+    file = pair.truth(method.truth)
+    if file is None:
+        raise DataError("it has no target" if method.truth == "image" else "it has no labels")
+    planes = None if select.z_channels else select.planes
+    if method.truth == "image":
+        ndim = None if shape is None else len(shape)
+        image = read_target(file, axes, pair.time, select, ndim)
+        shape = shape or image.shape[1:]
+        if image.shape[1:] != shape:
+            raise DataError(f"the image has the shape {shape}, the target {file} {image.shape[1:]}")
+        nothing = np.zeros(shape, np.int32)
+        return Known(nothing, nothing, image=image, cost=_cost(pair, axes, planes, shape))
+    raw = read_ids(file, axes, pair.time, planes)
+    shape = shape or raw.shape
     if raw.shape != shape:
-        raise DataError(f"the image has the shape {shape}, its labels {pair.labels} {raw.shape}")
+        raise DataError(f"the image has the shape {shape}, its labels {file} {raw.shape}")
+    cost = _cost(pair, axes, planes, shape)
     if method.truth == "classes":
         try:
             labels = method.encode(raw)[0].astype(np.int32)
         except LabelError as error:
-            raise LabelError(f"its labels {pair.labels}: {error}") from error
-        return Known(labels, _parts(labels), None, _read_soft(pair, shape, axes))
-    classes = _read_ids(pair.classes, axes) if pair.classes else None
+            raise LabelError(f"its labels {file}: {error}") from error
+        soft = None
+        if pair.soft is not None:
+            soft = read_soft(pair.soft, axes, pair.time, planes, shape)
+        return Known(labels, _parts(labels), soft=soft, cost=cost)
+    classes = read_ids(pair.classes, axes, pair.time, planes) if pair.classes else None
     if classes is not None and classes.shape != shape:
         raise DataError(
             f"the labels have the shape {shape}, their classes {pair.classes} {classes.shape}"
         )
     labels = relabel(raw)
-    return Known(labels, labels, classes, None)
+    return Known(labels, labels, classes, cost=cost)
 
 
-def encode_truth(known: Known, method: Method, shape: tuple[int, ...]) -> Encoded:
-    """Bring labels (nearest) and soft labels (linear) to another shape and encode them.
+def _cost(
+    pair: Pair, axes: str | None, planes: tuple[int, ...] | None, shape: tuple[int, ...]
+) -> NDArray[np.float32] | None:
+    return None if pair.cost is None else read_cost(pair.cost, axes, pair.time, planes, shape)
+
+
+def encode_truth(
+    known: Known, method: Method, shape: tuple[int, ...], intensity: Intensity | None = None
+) -> Encoded:
+    """Bring what is known to another shape and encode it; labels by nearest pixels, else linearly.
+
+    Parameters
+    ----------
+    intensity : of the image wanted; None: it is normalised already, or there is none.
 
     Raises
     ------
@@ -90,6 +140,11 @@ def encode_truth(known: Known, method: Method, shape: tuple[int, ...]) -> Encode
     """
     from delineate.labels import relabel
 
+    cost = None if known.cost is None else resize_linear(known.cost[None], shape)[0]
+    if known.image is not None:
+        wanted = known.image if intensity is None else intensity.apply(known.image)
+        targets = method.encode(resize_linear(wanted, shape))
+        return unknown(shape)._replace(targets=targets, cost=cost)
     labels = resize_nearest(known.labels, shape)
     if method.truth == "classes":
         soft = None if known.soft is None else resize_linear(known.soft, shape)
@@ -102,48 +157,19 @@ def encode_truth(known: Known, method: Method, shape: tuple[int, ...]) -> Encode
         targets = method.encode(labels, classes)
         inside = labels > 0
         points = class_points(inside if classes is None else np.where(inside, classes, 0))
-    return Encoded(targets, labels.astype(np.int32), _box_centres(objects), points)
+    return Encoded(targets, labels.astype(np.int32), _box_centres(objects), points, cost)
 
 
-def _read_ids(path: Path, axes: str | None) -> NDArray[Any]:
-    """A label image, with the axes of the images (without channels) where it does not say its own.
-
-    Raises
-    ------
-    AxesError, LabelError, ReadError : as for `read_labels`.
-    """
-    from delineate.io import read_labels
-
-    spatial = "".join(a for a in (axes or "").upper() if a in "ZYX")
-    try:
-        return read_labels(path)
-    except AxesError:
-        if not spatial:
-            raise
-        return read_labels(path, axes=spatial)
-
-
-def _read_soft(pair: Pair, shape: tuple[int, ...], axes: str | None) -> NDArray[np.float32] | None:
-    from delineate.io import read
-
-    if pair.soft is None:
-        return None
-    spatial = "".join(a for a in (axes or "").upper() if a in "ZYX")
-    try:
-        image = read(pair.soft)
-    except AxesError:
-        if not spatial:
-            raise
-        try:
-            image = read(pair.soft, axes=spatial)
-        except AxesError:
-            image = read(pair.soft, axes="C" + spatial)
-    soft = image.channel_first()
-    if soft.shape[1:] != shape:
-        raise DataError(
-            f"the image has the shape {shape}, its soft labels {pair.soft} {soft.shape[1:]}"
-        )
-    return soft.astype(np.float32)
+def unknown(shape: tuple[int, ...], cost: NDArray[np.float32] | None = None) -> Encoded:
+    """Truth of an image of which nothing is known: targets of no channels, no objects."""
+    ndim = len(shape)
+    return Encoded(
+        np.zeros((0, *shape), np.float32),
+        None,
+        np.zeros((0, ndim), np.float32),
+        Points(np.zeros((0, ndim), np.int32), np.zeros(1, np.int64)),
+        cost,
+    )
 
 
 def _parts(classes: NDArray[np.int32]) -> NDArray[Any]:

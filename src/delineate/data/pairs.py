@@ -1,0 +1,54 @@
+"""`Pair`: an image with what is known of it, as files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Side = Literal["", "image", "target"]
+"""What an unpaired file is; empty where image and truth belong together."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image with what is known of it.
+
+    Parameters
+    ----------
+    name : relative path of the image without its ending; unique in a data set.
+    image, labels, classes : files; None where there is none.
+    split : "train", "val" or "" (to be drawn).
+    weight : how often the image is drawn relative to others.
+    soft : file of the probabilities of classes that stand beside the labels; None: there is none.
+    target : file of the image wanted.
+    cost : file of the weight of each pixel, 0 or more; None: all count alike.
+    time : time point of the files, from 0; None where they have no axis T.
+    only : of unpaired data, which side the file is; with "target", `image` is the file of the
+        target or of the labels.
+    """
+
+    name: str
+    image: Path
+    labels: Path | None = None
+    classes: Path | None = None
+    split: str = ""
+    weight: float = 1.0
+    soft: Path | None = None
+    target: Path | None = None
+    cost: Path | None = None
+    time: int | None = None
+    only: Side = ""
+
+    def truth(self, kind: str) -> Path | None:
+        """File that a method learns from, whose truth is "objects", "classes" or "image"."""
+        if self.only:
+            return self.image if self.only == "target" else None
+        return self.target if kind == "image" else self.labels
+
+    @property
+    def drawn(self) -> tuple[Path, ...]:
+        """Files of what is known of the image; that of an unpaired target is one."""
+        known = (self.labels, self.classes, self.soft, self.target, self.cost)
+        own = (self.image,) if self.only == "target" else ()
+        return own + tuple(f for f in known if f is not None)

@@ -1,0 +1,172 @@
+"""Reading the files of what is known of an image: labels, classes, soft labels, targets, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.data.channels import Selection, select_axes
+from delineate.errors import AxesError, DataError
+from delineate.image import Image
+
+Shape = tuple[int, ...]
+
+
+def read_ids(
+    path: Path, axes: str | None, time: int | None, planes: tuple[int, ...] | None
+) -> NDArray[Any]:
+    """A label image (spatial axes): a time point and planes of it, where it has such axes.
+
+    Parameters
+    ----------
+    axes : of the images; what of it can be the axes of labels serves files that do not say theirs.
+    time : time point; None: there is none to choose.
+
+    Raises
+    ------
+    AxesError, LabelError, ReadError : as for `read_label_image`.
+    DataError : a time point is to be chosen, and the file has no time axis.
+    """
+    from delineate.io import read_label_image
+
+    found = _opened(read_label_image, path, axes, "TZYX", "ZYX")
+    if time is not None and "T" not in found.axes:
+        raise DataError(f"the image has a time axis, its labels {path} have none")
+    return _selected(found, path, time, Selection(planes=planes)).numpy()
+
+
+def read_soft(
+    path: Path,
+    axes: str | None,
+    time: int | None,
+    planes: tuple[int, ...] | None,
+    shape: Shape,
+) -> NDArray[np.float32]:
+    """Probabilities of classes (channels, spatial axes).
+
+    Raises
+    ------
+    AxesError, ReadError : as for `read`.
+    DataError : they have another shape.
+    """
+    from delineate.io import read
+
+    found = _opened(read, path, axes, "TZYX", "ZYX", "CZYX")
+    soft = _selected(found, path, time, Selection(planes=planes)).channel_first()
+    if soft.shape[1:] != shape:
+        raise DataError(f"the image has the shape {shape}, its soft labels {path} {soft.shape[1:]}")
+    return soft.astype(np.float32)
+
+
+def read_target(
+    path: Path, axes: str | None, time: int | None, select: Selection, ndim: int | None
+) -> NDArray[Any]:
+    """The image wanted (channels, spatial axes), in the type of its file.
+
+    A file without a time axis serves all time points. Planes become channels where those of the
+    image do, and of a file that has Z where the image has none.
+
+    Raises
+    ------
+    AxesError, ReadError : as for `read`.
+    ImageError : pixels are NaN or infinite.
+    """
+    from delineate.io import check_pixels, read
+
+    found = _opened(read, path, axes, "TCZYX", "TZYX", "ZYX", "CZYX", "CYX")
+    if ndim == 2 and not select.z_channels:
+        select = select._replace(z_channels=True)
+    pixels = _selected(found, path, time, select).channel_first()
+    check_pixels(pixels, str(path))
+    return pixels
+
+
+def read_cost(
+    path: Path,
+    axes: str | None,
+    time: int | None,
+    planes: tuple[int, ...] | None,
+    shape: Shape,
+) -> NDArray[np.float32]:
+    """The weight of each pixel: float32 (spatial axes). A file without time serves all times.
+
+    Raises
+    ------
+    AxesError, ReadError : as for `read`.
+    DataError : several channels, another shape, or negative or infinite weights.
+    """
+    from delineate.io import read
+
+    found = _opened(read, path, axes, "TZYX", "ZYX")
+    cost = _selected(found, path, time, Selection(planes=planes)).channel_first()
+    if len(cost) != 1:
+        raise DataError(f"the cost map {path} has {len(cost)} channels, expected one")
+    if cost.shape[1:] != shape:
+        raise DataError(f"the image has the shape {shape}, its cost map {path} {cost.shape[1:]}")
+    weights = cost[0].astype(np.float32)
+    if not (np.isfinite(weights).all() and weights.min(initial=0) >= 0):
+        raise DataError(f"the cost map {path} has weights that are negative or not finite")
+    return weights
+
+
+def at_time(image: Image, time: int | None) -> Image:
+    """One time point, where the image has a time axis.
+
+    Raises
+    ------
+    AxesError : it has none such, or none was chosen.
+    """
+    if "T" not in image.axes:
+        return image
+    if time is None:
+        raise AxesError(
+            f"{image.source or 'the image'} has a time axis of {image.sizes['T']} points (axes "
+            f"{image.axes}), what belongs to it has none"
+        )
+    return image.select(T=time)
+
+
+def _selected(image: Image, path: Path, time: int | None, select: Selection) -> Image:
+    image = at_time(image, time)
+    if "Z" not in image.axes:  # the planes are those of the image alone
+        select = select._replace(planes=None)
+    try:
+        return select_axes(image, select)
+    except AxesError as error:
+        raise AxesError(f"{path}: {error}") from error
+
+
+def _opened(read: Callable[..., Image], path: Path, axes: str | None, *letters: str) -> Image:
+    """A file with its own axes, else with what of the axes of the images fits one of `letters`.
+
+    Raises
+    ------
+    AxesError : as for the file by itself.
+    """
+    try:
+        return read(path)
+    except AxesError:
+        for guess in _guesses(axes, letters):
+            try:
+                return read(path, axes=guess)
+            except AxesError:
+                continue
+        raise
+
+
+def _guesses(axes: str | None, letters: Iterable[str]) -> list[str]:
+    """Axes to try, none twice; channels come first where the images' axes have none."""
+    if not axes:
+        return []
+    own = axes.upper()
+    found = []
+    for wanted in letters:
+        kept = "".join(a for a in own if a in wanted)
+        if wanted.startswith("C") and "C" not in kept:
+            kept = "C" + kept
+        found.append(kept)
+    return list(dict.fromkeys(g for g in found if "Y" in g and "X" in g))
