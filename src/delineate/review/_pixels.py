@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -64,22 +65,21 @@ def annotate(
     bar: int,
     bar_text: str,
     inset: NDArray[np.uint8] | None,
-    frame: tuple[int, ...],
+    frame: tuple[int, ...] = (),
 ) -> NDArray[np.uint8]:
     """Write a caption (lower left), a scale bar (lower right) and an inset (upper right).
 
-    `frame` is (left, top, right, bottom) of a rectangle within the inset.
+    `frame` is (left, top, right, bottom) of a rectangle within the inset; empty: there is none.
     """
     from PIL import Image as Picture
-    from PIL import ImageDraw, ImageFont
+    from PIL import ImageDraw
 
     if not caption and not bar and inset is None:
         return picture
     canvas = Picture.fromarray(picture)
     draw = ImageDraw.Draw(canvas, "RGBA")
-    text_size = max(10, min(17, round(min(canvas.size) / 40)))
-    face = files("matplotlib") / "mpl-data/fonts/ttf/DejaVuSans.ttf"  # it has µ and ×
-    font, pad = ImageFont.truetype(str(face), text_size), text_size // 2
+    font, text_size = text_font(canvas.size)
+    pad = text_size // 2
     width, height = canvas.size
     shade, white = (0, 0, 0, 170), (255, 255, 255, 255)
     line = text_size + 2 * pad
@@ -99,9 +99,46 @@ def annotate(
         left = width - inset.shape[1]
         canvas.paste(Picture.fromarray(inset), (left, 0))
         draw.rectangle((left - 2, -2, width, inset.shape[0] + 1), outline=white, width=2)
-        x0, y0, x1, y1 = frame
-        draw.rectangle((left + x0, y0, left + x1, y1), outline=white, width=2)
+        if frame:
+            x0, y0, x1, y1 = frame
+            draw.rectangle((left + x0, y0, left + x1, y1), outline=white, width=2)
     return np.asarray(canvas)
+
+
+def legend(
+    picture: NDArray[np.uint8], names: Sequence[str], colours: Sequence[tuple[float, float, float]]
+) -> NDArray[np.uint8]:
+    """Write names (upper left), each in its colour, 0 to 1; where there is no room, nothing."""
+    from PIL import Image as Picture
+    from PIL import ImageDraw
+
+    canvas = Picture.fromarray(picture)
+    draw = ImageDraw.Draw(canvas, "RGBA")
+    font, size = text_font(canvas.size)
+    pad, line = size // 2, round(1.4 * size)
+    shown = [_cut(name) for name in names]
+    width = max((draw.textlength(name, font) for name in shown), default=0) + 2 * pad
+    height = line * len(shown) + pad
+    if not shown or width > 0.6 * canvas.width or height > 0.5 * canvas.height:
+        return picture
+    draw.rectangle((0, 0, width, height), fill=(0, 0, 0, 170))
+    for row, (name, colour) in enumerate(zip(shown, colours, strict=True)):
+        fill = tuple(round(255 * (0.25 + 0.75 * part)) for part in colour)
+        draw.text((pad, pad / 2 + line * (row + 0.5)), name, fill, font, anchor="lm")
+    return np.asarray(canvas)
+
+
+def text_font(size: tuple[int, int]) -> tuple[Any, int]:
+    """Font for a picture of that size, one that has µ and ×, and its height in pixels."""
+    from PIL import ImageFont
+
+    height = max(10, min(17, round(min(size) / 40)))
+    face = files("matplotlib") / "mpl-data/fonts/ttf/DejaVuSans.ttf"
+    return ImageFont.truetype(str(face), height), height
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 24 else f"{name[:23]}…"
 
 
 def jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:

@@ -19,7 +19,7 @@ from delineate.review.overlay import (
     _inner_edges,
     _labels_shown,
     _scale_bar,
-    _whole,
+    whole_view,
 )
 
 ESTIMATE = (255, 255, 255)
@@ -75,7 +75,7 @@ def agreement_picture(
         estimate = estimate[plane]
     votes = np.sum([own > 0 for own in experts.values()], axis=0) / len(experts)
     disputed = (votes > 0) & (votes < 1)
-    whole = _whole(plane, estimate, max_side)
+    whole = whole_view(plane, estimate.shape, max_side)
     view = _detail(whole, list(experts.values()), disputed, max_side)
 
     def ground(at: View) -> NDArray[np.float32]:
@@ -92,7 +92,7 @@ def agreement_picture(
     frame: tuple[int, ...] = ()
     if view != whole:
         captions.append(f"detail of {estimate.shape[1]:,} × {estimate.shape[0]:,} px")
-        small = _whole(plane, estimate, max_side // 4)
+        small = whole_view(plane, estimate.shape, max_side // 4)
         field = ground(small)
         tint = _labels_shown(disputed, small)
         field[tint] = 0.35 * field[tint] + 0.65 * np.asarray(_DISPUTED, np.float32)

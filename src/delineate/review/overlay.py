@@ -81,13 +81,13 @@ def look_at(image: Image, labels: NDArray[Any], max_side: int) -> Scene:
         )
     plane = _busiest_plane(labels) if "Z" in image.axes else None
     flat = labels if plane is None else labels[plane]
-    whole = _whole(plane, flat, max_side)
+    whole = whole_view(plane, flat.shape, max_side)
     view = _readable(whole, flat, max_side)
     captions = [] if plane is None else [f"plane {plane + 1} of {labels.shape[0]}"]
     if view == whole:
         return Scene(flat, view, None, (), "".join(captions))
     captions.append(f"detail of {flat.shape[1]:,} × {flat.shape[0]:,} px")
-    small = _whole(plane, flat, max_side // 4)
+    small = whole_view(plane, flat.shape, max_side // 4)
     edges = (view.left, view.top, view.right, view.bottom)
     frame = tuple(round(edge * small.scale) for edge in edges)
     return Scene(flat, view, small, frame, " · ".join(captions))
@@ -153,9 +153,9 @@ def _busiest_plane(labels: NDArray[Any]) -> int:
     return max(range(len(filled)), key=lambda z: (filled[z], -abs(z - middle)))
 
 
-def _whole(plane: int | None, labels: NDArray[Any], max_side: int) -> View:
-    """View of a whole plane: shrunk to `max_side`, or enlarged by a whole number."""
-    height, width = labels.shape
+def whole_view(plane: int | None, shape: tuple[int, ...], max_side: int) -> View:
+    """View of a whole plane (Y, X): shrunk to `max_side`, or enlarged by a whole number."""
+    height, width = shape
     long = max(height, width)
     if long > max_side:
         shown = [max(1, round(n * max_side / long)) for n in (height, width)]
@@ -233,14 +233,19 @@ def _colours(image: Image, view: View) -> NDArray[np.float32]:
         if image.dtype == np.uint8:
             return np.clip(rgb, 0, 255)
         return 255 * _stretch(rgb)
-    transmitted = [_is_transmitted(image, channel) for channel in range(len(planes))]
-    free = iter(CHANNEL_COLOURS)
     total = np.zeros((view.height, view.width, 3), np.float32)
-    for plane, is_transmitted in zip(planes, transmitted, strict=True):
-        colour = TRANSMITTED_GREY if is_transmitted else next(free)
-        tint = np.asarray((1.0, 1.0, 1.0) if len(planes) == 1 else colour, np.float32)
-        total += 255 * _stretch(plane)[..., None] * tint
+    for plane, tint in zip(planes, channel_tints(image), strict=True):
+        total += 255 * _stretch(plane)[..., None] * np.asarray(tint, np.float32)
     return np.clip(total, 0, 255)
+
+
+def channel_tints(image: Image) -> list[tuple[float, float, float]]:
+    """Colours, 0 to 1, of the channels that a picture shows: the first four, or one in white."""
+    if image.n_channels == 1:
+        return [(1.0, 1.0, 1.0)]
+    free = iter(CHANNEL_COLOURS)
+    shown = range(min(image.n_channels, 4))
+    return [TRANSMITTED_GREY if _is_transmitted(image, c) else next(free) for c in shown]
 
 
 def _is_transmitted(image: Image, channel: int) -> bool:
