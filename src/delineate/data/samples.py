@@ -122,7 +122,7 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> Sam
 
     labels: Any = held("labels") or _Zeros(spatial)
     points: Any = _Held(held("places"), held("starts"))
-    intensity = facts["intensity"]
+    own, wanted = (facts[key] for key in ("intensity", "target_intensity"))
     return Sample(
         pair.name,
         held("image"),
@@ -136,9 +136,9 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> Sam
         how.method.truth == "image" or (how.method.truth == "classes" and shapes["targets"][0] > 1),
         held("cost"),
         how.method.truth,
-        None if intensity is None else intensity_from_dict(intensity),
+        None if wanted is None else intensity_from_dict(wanted),
         facts["dtype"],
-        None if facts["own"] is None else intensity_from_dict(facts["own"]),
+        None if own is None else intensity_from_dict(own),
     )
 
 
@@ -197,8 +197,8 @@ def _encode(pair: Pair, how: Preparation) -> _Made:
     facts = {
         "diameter": float(diameter),
         "scale": scale,
-        "intensity": None if wanted is None else wanted.to_dict(),
-        "own": None if intensity is None else intensity.to_dict(),
+        "intensity": None if intensity is None else intensity.to_dict(),
+        "target_intensity": None if wanted is None else wanted.to_dict(),
         "dtype": "" if known is None or known.image is None else str(known.image.dtype),
     }
     return _Made({"image": image, **_arrays(truth)}, facts)
