@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,6 +15,7 @@ from PIL import Image as Picture
 
 from delineate.errors import ReadError
 from delineate.review import figures
+from delineate.review.curves import read_curves
 from delineate.review.figures import evaluation_figure, learning_curves
 
 METRICS = """step,epoch,loss,val_loss,learning_rate,patches_per_second,val_ap50,val_map
@@ -36,7 +40,7 @@ def scores(images: int = 20) -> np.ndarray:
 
 def test_curves_are_read_with_their_gaps(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(METRICS)
-    curves = figures._read_curves(tmp_path / "m.csv")
+    curves = read_curves(tmp_path / "m.csv")
     assert curves["loss"].steps.tolist() == [100, 200, 300, 400, 500]
     assert curves["val_loss"].steps.tolist() == [200, 400, 500]
     assert curves["val_map"].values.tolist() == [0.4, 0.625, 0.6]
@@ -127,3 +131,94 @@ def test_no_global_state_is_left_behind(tmp_path: Path) -> None:
     evaluation_figure(scores(3), tmp_path / "a.png")
     assert dict(matplotlib.rcParams) == before
     assert not Gcf.figs
+
+
+def panels_of(csv: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The axes of the learning curves of a table, as they were drawn."""
+    kept: list[Any] = []
+    real = figures._panels
+
+    @contextmanager
+    def keeping(*args: Any) -> Iterator[Any]:
+        with real(*args) as axes:
+            yield axes
+            kept.extend(axes[0].figure.axes)
+
+    monkeypatch.setattr(figures, "_panels", keeping)
+    (folder / "m.csv").write_text(csv)
+    learning_curves(folder / "m.csv", folder / "c.png")
+    assert pixels(folder / "c.png").std() > 0
+    return kept
+
+
+def ring(axes: Any) -> list[tuple[float, float]]:
+    """Where the best is marked."""
+    return [
+        (line.get_xdata()[0], line.get_ydata()[0])
+        for line in axes.get_lines()
+        if line.get_markerfacecolor() == "none"
+    ]
+
+
+def labels(axes: Any) -> list[str]:
+    return [line.get_label() for line in axes.get_lines() if not line.get_label().startswith("_")]
+
+
+def test_parts_of_adversarial_losses_have_a_panel_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = panels_of(
+        "step,loss,val_loss,val_pearson,val_ssim,gan_g,gan_features,gan_d\n"
+        "10,2,0.5,-0.1,0.2,,,\n20,1,0.4,0.9,0.8,0.7,30,0.2\n30,1,0.4,0.8,0.9,0.9,20,0.1\n",
+        tmp_path,
+        monkeypatch,
+    )
+    assert [a.get_title(loc="left") for a in axes] == [
+        "Loss", "Adversarial parts", "Validation scores", "Learning rate"
+    ]  # fmt: skip
+    assert labels(axes[0]) == ["generator", "validation"]
+    assert labels(axes[1]) == ["generator", "features", "discriminator"]
+    assert labels(axes[2]) == ["Pearson", "SSIM"]
+    assert ring(axes[2]) == [(20, 0.9)] and not ring(axes[0]) and not ring(axes[1])
+    assert axes[2].get_ylim()[0] <= -0.1  # the correlation was negative at first
+
+
+def test_decibels_do_not_press_the_other_scores_flat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = panels_of(
+        "step,loss,val_pearson,val_si_psnr\n1,1,0.5,20\n2,1,0.6,24\n", tmp_path, monkeypatch
+    )
+    assert axes[1].get_ylim() == (0, 1) and labels(axes[1]) == ["Pearson"]
+    twin = axes[-1]
+    assert labels(twin) == ["scale-invariant PSNR"] and twin.get_ylim()[0] > 19
+    assert ring(axes[1]) == [(2, 0.6)]
+    legend = [text.get_text() for text in twin.get_legend().get_texts()]
+    assert legend == ["Pearson", "scale-invariant PSNR"] and axes[1].get_legend() is None
+
+
+def test_where_only_decibels_are_scored_they_have_the_panel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = panels_of("step,loss,val_psnr\n1,1,20\n2,1,24\n3,1,22\n", tmp_path, monkeypatch)
+    assert len(axes) == 3
+    assert ring(axes[1]) == [(2, 24)] and axes[1].get_ylim()[0] > 19
+
+
+def test_a_training_validated_by_its_loss_is_best_where_that_is_lowest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = panels_of("step,loss,val_loss\n1,3,2\n2,2,0.5\n3,1,0.75\n", tmp_path, monkeypatch)
+    assert [a.get_title(loc="left") for a in axes] == ["Loss", "Learning rate"]
+    assert ring(axes[0]) == [(2, 0.5)]
+
+
+def test_the_score_that_training_goes_by_is_marked_before_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (axes,) = [
+        a
+        for a in panels_of(METRICS, tmp_path, monkeypatch)
+        if a.get_title(loc="left") == "Validation scores"
+    ]
+    assert ring(axes) == [(400, 0.625)]

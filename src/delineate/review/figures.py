@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from delineate.errors import ReadError
 from delineate.io.atomic import atomic_path
 from delineate.metrics.average_precision import THRESHOLDS
 from delineate.metrics.bootstrap import bootstrap_interval
 from delineate.review.charts import measured, size_bins
-from delineate.review.run_tables import csv_rows, finite
+from delineate.review.curves import Curve, read_curves
 
 BLUE, ORANGE, GREEN = "#1766b5", "#d55e00", "#009e73"
 """Colours that every kind of colour vision tells apart."""
@@ -45,24 +44,32 @@ _STYLE = {
     "figure.constrained_layout.w_pad": 0.15,
     "figure.constrained_layout.h_pad": 0.12,
 }
-_LABELS = {"val_ap50": "AP at IoU 0.5", "val_map": "mAP 0.50–0.95"}
-
-
-class Curve(NamedTuple):
-    """Points of one line: steps, and the values that were measured there."""
-
-    steps: NDArray[np.float64]
-    values: NDArray[np.float64]
+_COLOURS = (BLUE, ORANGE, GREEN, _SOFT, "#cc79a7", "#8a6d00")
+_LABELS = {
+    "val_ap50": "AP at IoU 0.5",
+    "val_map": "mAP 0.50–0.95",
+    "val_pearson": "Pearson",
+    "val_ssim": "SSIM",
+    "val_si_psnr": "scale-invariant PSNR",
+    "val_psnr": "PSNR",
+    "gan_g": "generator",
+    "gan_d": "discriminator",
+}
 
 
 def learning_curves(csv: Path, png: Path) -> None:
     """Draw what a training wrote: losses, validation scores, learning rate and speed.
 
+    The best score is marked: val_map, else the first of the scores. A training that is validated by
+    its loss alone has no scores; there the lowest loss is marked. Scores in decibels have an axis
+    of their own. Parts of the loss of adversarial regimes are drawn apart, since they say how the
+    two sides stand, not how good the images are.
+
     Parameters
     ----------
     csv : table with the column step and any of loss, val_loss, other columns that begin with
-        ``val_`` (scores, higher is better), learning_rate or lr, and patches_per_second. Empty
-        cells are values that were not measured at that step.
+        ``val_`` (scores, higher is better), columns that begin with ``gan_``, learning_rate or lr,
+        and patches_per_second. Empty cells are values that were not measured at that step.
     png : picture to write, under a temporary name first.
 
     Raises
@@ -70,27 +77,67 @@ def learning_curves(csv: Path, png: Path) -> None:
     ReadError : the table is missing, is broken or has no column step.
     WriteError : the picture cannot be written.
     """
-    curves = _read_curves(Path(csv))
+    curves = read_curves(Path(csv))
     scores = [name for name in curves if name.startswith("val_") and name != "val_loss"]
-    colours = (BLUE, ORANGE, GREEN, _SOFT)
-    named = {
-        name: (_LABELS.get(name, name.removeprefix("val_")), colour)
-        for name, colour in zip(scores, colours, strict=False)
+    scores.sort(key=lambda name: name != "val_map")  # it has the first colour
+    parts = _named([name for name in curves if name.startswith("gan_")])
+    losses = {
+        "loss": ("generator" if parts else "training", BLUE),
+        "val_loss": ("validation", ORANGE),
     }
-    losses = {"loss": ("training", BLUE), "val_loss": ("validation", ORANGE)}
     rates = dict.fromkeys(("learning_rate", "lr"), ("learning rate", BLUE))
-    with _panels(Path(png), (12.0, 3.6), 3) as (loss, score, rate):
+    by_loss = not scores and "val_loss" in curves
+    count = 3 + bool(parts) - by_loss
+    with _panels(Path(png), (4.0 * count, 3.6), count) as (loss, *others, rate):
         _draw(loss, curves, losses, "Loss")
-        _draw(score, curves, named, "Validation scores")
+        if by_loss:
+            _mark_best(loss, curves["val_loss"], ORANGE, lowest=True)
+        else:
+            _draw_scores(others[-1], curves, _named(scores))
+        if parts:
+            _draw(others[0], curves, parts, "Adversarial parts")
+            others[0].margins(y=0.2)
+            others[0].legend(loc="upper center", ncols=3, columnspacing=1)
         _draw(rate, curves, rates, "Learning rate")
         rate.set_ylim(bottom=0)
-        best = next((name for name in ("val_map", *scores) if name in named), None)
-        if best is not None:
-            _mark_best(score, curves[best], named[best][1])
-            score.set_ylim(0, max(1.0, *(float(curves[name].values.max()) for name in named)))
         if "patches_per_second" in curves:
             speed = measured(float(np.median(curves["patches_per_second"].values)))
             rate.set_title(f"{speed} patches/s", loc="right", color=_SOFT, size=9, weight="normal")
+
+
+def _named(columns: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """What is written for each column, and its colour; the first six."""
+    plain = {name: name.split("_", 1)[1] for name in columns}
+    labels = [_LABELS.get(name, short) for name, short in plain.items()]
+    return dict(zip(columns, zip(labels, _COLOURS, strict=False), strict=False))
+
+
+def _draw_scores(axes: Any, curves: dict[str, Curve], lines: dict[str, tuple[str, str]]) -> None:
+    """Validation scores; those in decibels on an axis at the right, if there are others."""
+    decibels = {name: line for name, line in lines.items() if name.endswith("psnr")}
+    others = {name: line for name, line in lines.items() if name not in decibels}
+    groups = [(axes, others)]
+    if decibels:
+        groups = [(axes.twinx(), decibels), *groups] if others else [(axes, decibels)]
+    for frame, own in groups:
+        _draw(frame, curves, own, "Validation scores")
+        if own is decibels:
+            frame.set_ylabel("PSNR (dB)")
+            frame.grid(visible=frame is axes)
+        elif own:
+            values = np.concatenate([curves[name].values for name in own])
+            axes.set_ylim(min(0.0, float(values.min())), max(1.0, float(values.max())))
+    if len(groups) > 1:
+        drawn = [line for frame, _ in reversed(groups) for line in frame.get_lines()]
+        for frame, _ in groups:
+            if frame.get_legend() is not None:
+                frame.get_legend().remove()
+        groups[0][0].legend(handles=drawn, loc="lower right")  # of the axes in front
+        groups[0][0].set_title("")
+    if lines:
+        best = next(iter(lines))
+        frame = next(frame for frame, own in groups if best in own)
+        _mark_best(frame, curves[best], lines[best][1])
 
 
 def evaluation_figure(
@@ -214,23 +261,6 @@ def _beeswarm(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return offsets
 
 
-def _read_curves(path: Path) -> dict[str, Curve]:
-    """Columns with at least one value, by name, in the order of the table."""
-    if not path.is_file():
-        raise ReadError(f"{path}: no such table; it is written by a training after each validation")
-    rows = list(csv_rows(path))
-    if rows and "step" not in rows[0]:
-        raise ReadError(f"{path}: no column step; found {', '.join(rows[0])}")
-    steps = np.asarray([finite(row["step"]) for row in rows])
-    curves = {}
-    for name in rows[0] if rows else ():
-        values = np.asarray([finite(row[name]) for row in rows])
-        known = np.isfinite(values) & np.isfinite(steps)
-        if known.any():
-            curves[name] = Curve(steps[known], values[known])
-    return curves
-
-
 def _draw(
     axes: Any, curves: dict[str, Curve], lines: dict[str, tuple[str, str]], title: str
 ) -> None:
@@ -250,15 +280,17 @@ def _draw(
         axes.set(xticks=(), yticks=())
 
 
-def _mark_best(axes: Any, curve: Curve, colour: str) -> None:
-    """Ring and number at the highest score."""
-    best = int(curve.values.argmax())
+def _mark_best(axes: Any, curve: Curve, colour: str, *, lowest: bool = False) -> None:
+    """Ring and number at the highest value, or the lowest."""
+    best = int(curve.values.argmin() if lowest else curve.values.argmax())
     step, value = curve.steps[best], curve.values[best]
     axes.plot([step], [value], "o", ms=9, mfc="none", mec=colour, mew=1.5)
     side = "right" if best > 0.8 * (curve.steps.size - 1) else "center"
+    number = f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
     axes.annotate(
-        f"best {value:.3f}", (step, value), xytext=(0, -9), textcoords="offset points",
-        color=colour, fontsize=8, ha=side, va="top",
+        f"best {number}", (step, value), xytext=(0, 9 if lowest else -9),
+        textcoords="offset points", color=colour, fontsize=8, ha=side,
+        va="bottom" if lowest else "top",
     )  # fmt: skip
 
 
