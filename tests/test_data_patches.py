@@ -128,3 +128,120 @@ def test_intensity_changes_keep_the_shape_and_stay_finite():
     assert np.isfinite(changed).all()
     assert np.corrcoef(changed[0].ravel(), image[0].ravel())[0, 1] < 0  # inverted
     np.testing.assert_allclose(change_intensity(STILL, image, rng), image, atol=1e-6)
+
+
+# Poses that interpolate nothing
+
+
+def crops(image: np.ndarray, patch: tuple[int, ...]) -> dict[bytes, np.ndarray]:
+    """Every crop of a shape, in all ways to mirror it and to turn it by a right angle in YX."""
+    found = {}
+    for start in np.ndindex(*(n - m + 1 for n, m in zip(image.shape[1:], patch, strict=True))):
+        cut = (slice(None), *(slice(s, s + m) for s, m in zip(start, patch, strict=True)))
+        for turned in (np.rot90(image[cut], k, axes=(-2, -1)) for k in range(4)):
+            for flips in np.ndindex(*[2] * len(patch)):
+                axes = [a + 1 for a, f in enumerate(flips) if f]
+                crop = np.ascontiguousarray(np.flip(turned, axes))
+                found[crop.tobytes()] = crop
+    return found
+
+
+@pytest.mark.parametrize(("shape", "patch"), [((20, 21), (8, 8)), ((7, 13, 13), (4, 6, 6))])
+@pytest.mark.parametrize("quarter_turns", [False, True])
+def test_flips_and_quarter_turns_copy_pixels_bit_by_bit(shape, patch, quarter_turns):
+    """Noise keeps its statistics: each pixel of a patch is one pixel of the image."""
+    image = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    labels = np.zeros(shape, np.int32)
+    sample = Sample("a", image, image, labels, np.zeros((0, len(shape))), 1, 1, 1, soft=True)
+    sample = dataclasses.replace(sample, kind="image")
+    augment = STILL.model_copy(update={"flip": True, "quarter_turns": quarter_turns})
+    known, turns, whole = crops(image, patch), set(), 0
+    rng = np.random.default_rng(1)
+    for number in range(60):
+        half = np.array(patch) / 2
+        centre = rng.uniform(half, np.array(shape) - half) if number % 2 else np.array(shape) / 2
+        pose = random_pose(augment, centre, patch, rng)
+        found = warp(sample.image, sample.targets, None, pose, patch)
+        if found.inside.all():
+            assert found.image.tobytes() in known
+            whole += 1
+        np.testing.assert_array_equal(found.image, found.targets)
+        turns.add(bool(abs(pose.matrix[-1, -2])))
+    assert whole > 40
+    assert turns == ({False, True} if quarter_turns else {False})
+
+
+def test_quarter_turns_are_drawn_evenly_and_not_beside_rotations():
+    augment = STILL.model_copy(update={"quarter_turns": True})
+    rng = np.random.default_rng(0)
+    drawn = [random_pose(augment, np.zeros(2), (4, 4), rng).matrix for _ in range(2000)]
+    angles = [round(np.rad2deg(np.arctan2(m[1, 0], m[0, 0]))) % 360 for m in drawn]
+    values, counts = np.unique(angles, return_counts=True)
+    assert values.tolist() == [0, 90, 180, 270]
+    assert counts.min() > 400
+    with pytest.raises(ValueError, match=r"quarter_turns and augment\.rotate \(360\) exclude"):
+        Augment(quarter_turns=True)
+    assert Augment(quarter_turns=True, rotate=0).quarter_turns
+
+
+def test_quarter_turns_turn_vectors_too():
+    labels = disks((41, 41), 6, 8, np.random.default_rng(2))
+    sample = sample_of(labels)
+    augment = STILL.model_copy(update={"quarter_turns": True, "flip": True})
+    for index in range(6):
+        batch = Patches([sample], Flows(), augment, (41, 41), 6, seed=1)[index]
+        inside = batch.valid[0].numpy() > 0
+        objects = batch.targets[2].numpy() > 0.5
+        length = np.sqrt((batch.targets[:2].numpy() ** 2).sum(axis=0))
+        np.testing.assert_allclose(length[objects & inside], 1, atol=1e-3)
+
+
+def test_a_patch_that_is_bent_or_scaled_is_not_snapped():
+    rng = np.random.default_rng(0)
+    centre = np.array([10.3, 11.7])
+    scaled = STILL.model_copy(update={"scale": (0.9, 0.9)})
+    assert (random_pose(scaled, centre, (8, 8), rng).offset % 1).any()
+    still = random_pose(STILL, centre, (8, 8), rng)
+    np.testing.assert_array_equal(still.offset, [7, 8])
+
+
+# Parts of large sets
+
+
+def names_drawn(patches: Patches) -> set[float]:
+    return {float(patches[i].image.max()) for i in range(len(patches))}
+
+
+def numbered(count: int) -> list[Sample]:
+    found = []
+    for number in range(count):
+        sample = sample_of(np.zeros((20, 20), np.int32))
+        sample.image[:] = number + 1
+        found.append(sample)
+    return found
+
+
+def test_a_part_of_the_images_serves_a_round_and_another_the_next():
+    patches = Patches(numbered(10), Flows(), STILL, (8, 8), 80, seed=0, part=4)
+    rounds = []
+    for epoch in range(6):
+        patches.epoch = epoch
+        rounds.append(names_drawn(patches))
+        assert 3 <= len(rounds[-1]) <= 4
+    assert set.union(*rounds[:3]) == set.union(*rounds[3:]) == set(range(1, 11))
+    assert rounds[:3] != rounds[3:]
+    again = Patches(numbered(10), Flows(), STILL, (8, 8), 80, seed=0, part=4)
+    again.epoch = 4
+    assert names_drawn(again) == rounds[4]
+    few = Patches(numbered(3), Flows(), STILL, (8, 8), 80, seed=0, part=4)
+    assert names_drawn(few) == {1, 2, 3}
+
+
+def test_images_of_no_weight_are_in_no_part():
+    samples = [dataclasses.replace(s, weight=float(n > 2)) for n, s in enumerate(numbered(6))]
+    patches = Patches(samples, Flows(), STILL, (8, 8), 30, seed=0, part=1)
+    seen = set()
+    for epoch in range(3):
+        patches.epoch = epoch
+        seen |= names_drawn(patches)
+    assert seen == {4, 5, 6}
