@@ -1,0 +1,72 @@
+"""What tells one training's data from another's."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from delineate.data.layouts import Pair
+from delineate.data.splits import Split
+from delineate.errors import RecipeError
+from delineate.recipe import Recipe
+from delineate.runs.record import claim, fingerprint
+
+
+def write(path: Path, value: int) -> Path:
+    tifffile.imwrite(path, np.full((8, 8), value, np.uint8))
+    return path
+
+
+@pytest.fixture
+def pair(tmp_path):
+    names = ("image", "target", "cost")
+    return Pair("a", **{n: write(tmp_path / f"{n}.tif", 1) for n in names})
+
+
+def of(pair: Pair) -> str:
+    return fingerprint([Split([pair], [])])
+
+
+def test_the_content_of_targets_and_costs_counts(pair):
+    first = of(pair)
+    assert of(pair) == first
+    for path in (pair.target, pair.cost):
+        before = of(pair)
+        write(path, 2)
+        os.utime(path, (0, 0))
+        assert of(pair) != before
+    now = of(pair)
+    assert of(dataclasses.replace(pair, time=3)) != now
+    assert of(dataclasses.replace(pair, cost=None)) != now
+    assert fingerprint([Split([], [pair])]) != now
+
+
+def test_an_unpaired_target_is_read_and_an_image_is_not(pair):
+    image, target = (dataclasses.replace(pair, only=s) for s in ("image", "target"))
+    before = of(image), of(target)
+    write(pair.image, 7)
+    assert of(image) == before[0]
+    assert of(target) != before[1]
+
+
+def test_a_training_goes_on_with_another_cache_but_not_with_other_targets(pair, tmp_path):
+    splits = [Split([pair], [])]
+    out = tmp_path / "run"
+
+    def recipe(**data: object) -> Recipe:
+        own = {"images": tmp_path, "targets": tmp_path, **data}
+        return Recipe.build({"data": own, "method": {"name": "regression"}})
+
+    claim(out, recipe(), None, splits)
+    (out / "model").mkdir()
+    claim(out, recipe(cache=tmp_path / "kept"), None, splits)
+    with pytest.raises(RecipeError, match="another recipe or of other images"):
+        claim(out, recipe(targets=tmp_path / "others"), None, splits)
+    write(pair.target, 9)
+    with pytest.raises(RecipeError, match="another recipe or of other images"):
+        claim(out, recipe(), None, splits)
