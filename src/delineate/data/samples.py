@@ -142,7 +142,7 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> Sam
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Zeros:
     """Labels where there are none: memory that is never written to is not taken."""
 
@@ -152,7 +152,7 @@ class _Zeros:
         return np.zeros(self.shape, np.int32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Held:
     """Points of classes in a file."""
 

@@ -182,7 +182,7 @@ class Shelf:
             return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stored:
     """An array in a file of a shelf."""
 
