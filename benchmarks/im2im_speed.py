@@ -96,7 +96,7 @@ def train(args: argparse.Namespace, sizes: Sizes, folder: Path) -> dict:
             "images": folder / "train" / "IM",
             "targets": folder / "train" / "GT",
             "ndim": sizes.ndim,
-            "validation": 0.1,
+            "validation": 0,  # the clock stops with the last step, and the peer has no such scores
         },
         "normalise": {"kind": "percentile" if sizes.ndim == 2 else "mean-std"},
         "method": {"name": "regression", "l1": 0.0, "l2": 1.0},
@@ -104,7 +104,6 @@ def train(args: argparse.Namespace, sizes: Sizes, folder: Path) -> dict:
         "train": {
             "steps": steps,
             "validate_every": steps,
-            "validation_images": 1,
             "batch": sizes.batch,
             "patch": sizes.patch,
             "precision": args.precision,
@@ -206,11 +205,13 @@ def measured(
             if job == "train" and repeat:  # a finished run is not trained again
                 (folder / f"run-{p}").rename(folder / f"run-{p}-{repeat}")
             note(f"delineate, {p}", False, p, ask_ours(args, job, sizes.ndim, p, folder))
-            if not args.peer or (job == "predict" and p != "fp32"):
-                continue  # the peer's tester has no other precision
+            if not args.peer:
+                continue
             name = f"MMV_Im2Im 0.8.1, {p}"
-            if job == "predict":
-                note(name, True, p, ask_peer(args, job, sizes, p, folder))
+            if job == "predict":  # its tester knows fp32 alone
+                if p == precisions[0]:
+                    got = ask_peer(args, job, sizes, "fp32", folder)
+                    note("MMV_Im2Im 0.8.1, fp32", True, "fp32", got)
                 continue
             for workers in args.peer_workers:
                 extra = ["--workers", workers]
