@@ -94,6 +94,7 @@ def training(args: argparse.Namespace) -> None:
     from delineate.methods.flows import Flows
     from delineate.networks import NetworkOptions
     from delineate.training.options import TrainOptions
+    from delineate.training.setting import Setting
     from delineate.training.supervised import Supervised
 
     labels = nuclei((400, 400), 130, 0)
@@ -107,7 +108,8 @@ def training(args: argparse.Namespace) -> None:
         row("cellpose 3.1, fp32", base, base, f"{8 / base:.2f} patches/s")
     for name, bf16 in (("fp32", False), ("bf16", True)):
         network = networks.build(NetworkOptions(), 2, 3, 2)
-        module = Supervised(network, method, options, 100, []).to(memory_format=torch.channels_last)
+        setting = Setting(network, method, options, 100, [], 2, 2, lambda *_, made=network: made)
+        module = Supervised(setting).to(memory_format=torch.channels_last)
         optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
         best = float("inf")
         for step in range(args.repeats + 1):

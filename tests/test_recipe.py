@@ -11,7 +11,8 @@ import yaml
 
 from conftest import disks, picture
 from delineate.errors import RecipeError
-from delineate.io import read_labels
+from delineate.image import Image
+from delineate.io import read_labels, write_image
 from delineate.methods.flows import Flows
 from delineate.methods.semantic import Semantic
 from delineate.recipe import Recipe, fields, override, packaged_recipes
@@ -184,17 +185,39 @@ def test_every_setting_has_a_default_and_most_a_description():
     names = [row[0] for row in rows]
     assert len(set(names)) == len(names)
     assert {"train.steps", "data.images", "augment.scale", "method.threshold"} <= set(names)
-    flat = set()
-    for recipe in (Recipe(), Recipe.build({"method": {"name": "semantic"}})):
-        for section, value in recipe.model_dump().items():
-            alone = section in ("name", "description", "seed")
-            flat |= {section} if alone else {f"{section}.{key}" for key in value}
+    whole = {"normalise_target": {}}
+    chosen: list[dict] = [
+        {
+            **whole,
+            "method": {"name": method},
+            "regime": {"name": regime},
+            "data": {"diameter": None},
+        }
+        for method, regime in (
+            ("flows", "supervised"),
+            ("semantic", "pix2pix"),
+            ("regression", "blind-spot"),
+        )
+    ]
+    back = {"name": "cyclegan", "back_network": {}}
+    chosen.append({**chosen[1], "regime": back})
+    flat = set().union(*(flattened(Recipe.build(c).model_dump()) for c in chosen))
     assert set(names) == flat
+
+
+def flattened(values: dict, prefix: str = "") -> set[str]:
+    found = set()
+    for name, value in values.items():
+        if isinstance(value, dict) and name != "options":
+            found |= flattened(value, f"{prefix}{name}.")
+        else:
+            found.add(prefix + name)
+    return found
 
 
 def test_settings_of_several_methods_say_whose_they_are():
     texts = {name: (default, text) for name, default, text in fields()}
-    assert texts["method.name"] == ("flows", "one of flows, semantic")
+    assert texts["method.name"] == ("flows", "one of flows, semantic, regression")
     assert texts["method.ignore"][1].startswith("semantic: ")
     assert texts["method.threshold"][0] == "0.5"
     assert "semantic: " in texts["method.threshold"][1]
@@ -255,7 +278,25 @@ def masks(folder: Path) -> Path:
 SMALL_NETWORKS = {
     "residual-unet": {"features": [4, 8]},
     "unet": {"channels": [4, 8], "num_res_units": 1},
+    "attention-unet": {"channels": [4, 8]},
+    "fnet": {"channels": 4, "depth": 2},
+    "resnet-generator": {"features": 4, "blocks": 1},
 }
+
+
+def images_and_targets(folder: Path, shape: tuple[int, ...], channels: int) -> Path:
+    """Two images, what is wanted of them, and masks."""
+    rng = np.random.default_rng(0)
+    for room, n in (("images", channels), ("targets", channels), ("masks", 1)):
+        (folder / room).mkdir(parents=True)
+        for number in range(2):
+            pixels = rng.integers(0, 256, (n, *shape)).astype(np.uint8)
+            if room == "masks":
+                pixels = np.where(pixels > 200, 255, 0).astype(np.uint8)
+            axes = ("C" if n > 1 else "") + "ZYX"[3 - len(shape) :]
+            image = Image(pixels if n > 1 else pixels[0], axes)
+            write_image(folder / room / f"a{number}.tif", image)
+    return folder
 
 
 @pytest.mark.parametrize("name", list(packaged_recipes()))
@@ -265,19 +306,37 @@ def test_every_packaged_recipe_trains(name, dataset, tmp_path):
     assert raw["name"] == name
     assert raw["description"]
     plain = Recipe.load(name)
-    ndim = plain.data.ndim
-    folder = volumes(tmp_path / "3d") if ndim == 3 else dataset
-    overrides = {
-        "data.images": str(masks(folder) if plain.method.truth == "classes" else folder),
+    ndim = plain.data.ndim or 2
+    overrides: dict[str, object] = {
         "train.steps": 1,
         "train.batch": 2,
         "train.patch": 16 if ndim == 3 else 32,
         "train.device": "cpu",
         "network.options": SMALL_NETWORKS[plain.network.name],
     }
+    if plain.method.truth == "image" or plain.data.unpaired:
+        channels = getattr(plain.method, "channels", 1)
+        shape = (16, 20, 24) if ndim == 3 else (40, 44)
+        folder = images_and_targets(tmp_path / "pairs", shape, channels)
+        inputs = folder / ("masks" if plain.normalise.kind == "mask" else "images")
+        overrides["data.images"] = str(inputs)
+        if plain.method.truth == "classes":
+            overrides["data.labels"] = str(folder / "masks")
+        elif plain.regime.needs_truth:
+            overrides["data.targets"] = str(folder / "targets")
+    else:
+        folder = volumes(tmp_path / "3d") if ndim == 3 else dataset
+        overrides["data.images"] = str(masks(folder) if plain.method.truth == "classes" else folder)
+    if plain.regime.name in ("pix2pix", "cyclegan"):
+        overrides["regime.discriminator"] = {"features": 4, "layers": 1, "scales": 1}
+        overrides["regime.warmup_steps"] = 0
+    if plain.regime.name == "cyclegan":
+        del overrides["regime.warmup_steps"]
+        overrides["regime.back_network"] = None
     model = train(Recipe.load(name, overrides), tmp_path / "run")
     assert model.name == name
-    assert model.description.ndim == (ndim or 2)
+    assert model.description.ndim == ndim
+    assert (model.back is not None) == (plain.regime.name == "cyclegan")
     assert all(np.isfinite(v.numpy()).all() for v in model.members[0].values())
 
 

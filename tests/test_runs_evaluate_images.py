@@ -48,16 +48,16 @@ def test_a_run_is_scored_image_by_image_with_masks_and_error_bars(tmp_path: Path
     run, truth = tmp_path / "run", tmp_path / "truth"
     pairs = {name: scene((40, 50)) for name in ("plate/a", "b")}
     for name, (prediction, true) in pairs.items():
-        put(run / "images" / f"{name}.tif", prediction)
+        put(run / "results" / f"{name}.tif", prediction)
         put(truth / f"{name}.tif", true)
         variance = np.stack([np.full((40, 50), v, np.float32) for v in (64, 50, 14)])
         variance[0] += RNG.random((40, 50))
         put(run / "uncertainty" / f"{name}.tif", variance, "CYX", ("predictive", "a", "e"))
     put(truth / "c.tif", true)
-    put(run / "images" / "c.tif", prediction)  # of an earlier run, in which it had not failed
+    put(run / "results" / "c.tif", prediction)  # of an earlier run, in which it had not failed
     mask = np.zeros((40, 50), np.uint8)
     mask[:10] = 1
-    put(run / "masks" / "b.tif", mask)
+    put(run / "doubtful" / "b.tif", mask)
     record(run, "plate/a", "b", "c", failed=("c",))
     found = evaluate_images(run, truth, tmp_path / "scores")
     assert found.missing == 1
@@ -115,9 +115,9 @@ def test_channels_and_time_points_are_scored_apart(tmp_path: Path) -> None:
     mask = np.zeros((3, 12, 30, 20), np.uint8)
     mask[1] = 1
     run = tmp_path / "run"
-    put(run / "images" / "m.ome.zarr", found, "TCZYX", names)
-    (run / "masks").mkdir()
-    write_labels(run / "masks" / "m.tif", mask, axes="TZYX")
+    put(run / "results" / "m.ome.zarr", found, "TCZYX", names)
+    (run / "doubtful").mkdir()
+    write_labels(run / "doubtful" / "m.tif", mask, axes="TZYX")
     spread = np.ones((3, 6, 12, 30, 20), np.float32)
     spread[:, 3] = 1e6
     kinds = ("predictive", "aleatoric", "epistemic")
@@ -171,16 +171,16 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         evaluate_images(found, truth, out)
     put(truth / "a.tif", true)
     run = tmp_path / "run"
-    put(run / "images" / "a.tif", prediction)
+    put(run / "results" / "a.tif", prediction)
     record(run, "a")
     put(run / "uncertainty" / "a.tif", np.ones((3, 20, 24), np.float32), "CYX", ("x", "y", "z"))
     with pytest.raises(ImageError, match=r"x, y, z.*called predictive"):
         evaluate_images(run, truth, out)
     put(run / "uncertainty" / "a.tif", np.ones((20, 24), np.float32), channels=("predictive",))
-    put(run / "masks" / "a.tif", np.ones((20, 20), np.uint8))
-    with pytest.raises(ImageError, match=r"masks.*\(20, 20\).*\(20, 24\)"):
+    put(run / "doubtful" / "a.tif", np.ones((20, 20), np.uint8))
+    with pytest.raises(ImageError, match=r"doubtful.*\(20, 20\).*\(20, 24\)"):
         evaluate_images(run, truth, out)
-    (run / "images" / "a.tif").unlink()
+    (run / "results" / "a.tif").unlink()
     with pytest.raises(ReadError, match="is missing"):
         evaluate_images(run, truth, out)
 
@@ -255,15 +255,15 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     model = dome_model().save(tmp_path / "domes")
     run, truth = tmp_path / "run", tmp_path / "true"
     true, _ = domes((60, 60), 8, 3)
-    put(run / "images" / "a.tif", true.astype(np.float32))
+    put(run / "results" / "a.tif", true.astype(np.float32))
     record(run, "a")
     put(truth / "a.tif", true)
     assert call("evaluate", run, truth, "--segment", model, "--allow-imports") == 0
     text = capsys.readouterr().out
     assert "segmentation_mAP      1.000 [1.000, 1.000]" in text
     assert (run / "scores.csv").exists() and (run / "scores.png").exists()
-    assert call("evaluate", run / "images", truth, "--images", "--data-range", 255) == 0
-    assert (run / "images-scores" / "summary.csv").exists()
+    assert call("evaluate", run / "results", truth, "--images", "--data-range", 255) == 0
+    assert (run / "results-scores" / "summary.csv").exists()
     refused = {
         "--classes is for labels": (run, truth, "--classes", 2),
         "--segment is for images": (truth, truth, "--segment", model),

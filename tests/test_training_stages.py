@@ -25,6 +25,8 @@ from delineate.training import callbacks
 from delineate.training.fit import Fitted, fit
 from delineate.training.options import TrainOptions
 from delineate.training.rates import HIGHEST, LOWEST, find_rate, read_rates
+from delineate.training.regimes import SupervisedOptions
+from delineate.training.setting import Setting
 
 METHOD = Semantic(min_size=0)
 SMALL: dict[str, dict[str, Any]] = {
@@ -67,17 +69,9 @@ def options(**changes: Any) -> TrainOptions:
 
 def trained(name: str, folder: Path, how: TrainOptions, network: nn.Module | None = None) -> Fitted:
     data = samples()
-    return fit(
-        network or network_of(name),
-        METHOD,
-        data[:2],
-        data[2:],
-        how,
-        Augment(),
-        ndim=2,
-        seed=0,
-        folder=folder,
-    )
+    first = network or network_of(name)
+    setting = Setting(first, METHOD, how, how.total, data[2:], 2, 1, lambda *_: first)
+    return fit(setting, SupervisedOptions(), data[:2], Augment(), seed=0, folder=folder)
 
 
 def encoder_state(network: nn.Module) -> list[torch.Tensor]:

@@ -14,6 +14,7 @@ _PUBLIC = {
     "Recipe": "delineate.recipe",
     "consensus_folder": "delineate.runs.consensus",
     "evaluate_folder": "delineate.runs.evaluate",
+    "evaluate_images": "delineate.runs.evaluate_images",
     "load": "delineate.model",
     "predict_folder": "delineate.runs.predict",
     "read": "delineate.io",
@@ -28,6 +29,7 @@ __all__ = [
     "__version__",
     "consensus_folder",
     "evaluate_folder",
+    "evaluate_images",
     "load",
     "predict_folder",
     "read",
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from delineate.recipe import Recipe
     from delineate.runs.consensus import consensus_folder
     from delineate.runs.evaluate import evaluate_folder
+    from delineate.runs.evaluate_images import evaluate_images
     from delineate.runs.predict import predict_folder
     from delineate.runs.train import train
 

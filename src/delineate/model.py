@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from delineate import networks
+from delineate.data.normalise import Intensity
 from delineate.errors import AxesError, ModelError
 from delineate.inference.runner import RunOptions
 from delineate.recipe import Recipe
@@ -29,7 +30,37 @@ if TYPE_CHECKING:
     from delineate.uncertainty import FeatureStatistics
 
 FILE = "model.yaml"
+BACK = "back"
+"""Folder, within that of a model, of the model of the way back."""
 SCHEMA = 1
+
+
+class Target(BaseModel):
+    """What the images that a model gives are like; one entry a channel.
+
+    Parameters
+    ----------
+    offset, scale : turn normalised intensities into those of the files, the median over the
+        training targets; None: the result has the units of the image that it is made from.
+    channels : their names, where the training files had some.
+    dtype : type of pixels of the training targets.
+    doubt : predictive variance, of normalised intensities, that 5 % of the pixels of the images
+        left out exceed: above it nothing is to be measured. None: no uncertainty was known.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    offset: tuple[float, ...] | None = None
+    scale: tuple[float, ...] | None = None
+    channels: tuple[str, ...] = ()
+    dtype: str = ""
+    doubt: float | None = None
+
+    def intensity(self) -> Intensity | None:
+        """Normalised intensities in the units of the files; None: those of the image."""
+        if self.offset is None or self.scale is None:
+            return None
+        return Intensity(np.array(self.offset, np.float32), np.array(self.scale, np.float32))
 
 
 class Description(BaseModel):
@@ -40,6 +71,7 @@ class Description(BaseModel):
     recipe : what the model was trained by; its method holds the tuned thresholds.
     in_channels, ndim : of the network.
     diameter : diameter in pixels of the objects at the scale of the network; None: none is set.
+    target : of a model that gives images, what they are like.
     scores : validation scores of each member.
     reference : uncertainty and score of images that no member, or not the one that predicted them,
         was trained on: what uncertainty means for this model.
@@ -54,6 +86,7 @@ class Description(BaseModel):
     in_channels: int = Field(ge=1)
     ndim: int = Field(ge=2, le=3)
     diameter: float | None = None
+    target: Target | None = None
     scores: tuple[dict[str, float], ...] = ()
     reference: dict[str, Any] | None = None
     calibration: dict[str, Any] | None = None
@@ -70,6 +103,7 @@ class Model:
     members : weights of each member, by parameter name.
     scale : knows the size of objects; None where the network has no style or the scale is kept.
     novelty : where the features of the training images lie, of each member; empty where unknown.
+    back : model of the way back, from what this one gives to its images; None: there is none.
     card : text of `card.md`.
     source : folder that it was loaded from.
     allow_imports : whether its network may be imported from outside the package.
@@ -79,6 +113,7 @@ class Model:
     members: tuple[dict[str, Tensor], ...]
     scale: ScaleModel | None = None
     novelty: tuple[FeatureStatistics, ...] = ()
+    back: Model | None = None
     card: str = ""
     source: Path | None = None
     allow_imports: bool = False
@@ -149,7 +184,7 @@ class Model:
         ReadError, AxesError, ImageError, ModelError : as their texts say.
         """
         from delineate.image import Image as ImageType
-        from delineate.inference.predict import predict
+        from delineate.inference.predict import Units, predict
         from delineate.io import read
         from delineate.uncertainty import ensemble_novelty
 
@@ -157,15 +192,20 @@ class Model:
             image = read(image, axes=axes)
         elif not isinstance(image, ImageType):
             image = _from_array(np.asarray(image), axes)
+        data, target = self.recipe.data, self.description.target
+        if channels is not None:
+            data = data.model_copy(update={"channels": tuple(channels)})
         found = predict(
             image,
             self.runner(options, **decoding),
             normalise=self.recipe.normalise,
             in_channels=self.description.in_channels,
+            data=data,
             common=self.description.diameter,
             scale_model=self.scale,
+            units=None if target is None else Units(target.intensity(), target.doubt),
+            back=None if self.back is None else self.back.runner(options),
             diameter=diameter,
-            channels=channels if channels is not None else self.recipe.data.channels,
             keep_maps=keep_maps,
             keep_spread=keep_spread,
             progress=progress,
@@ -232,10 +272,12 @@ class Model:
             for number, statistics in enumerate(self.novelty):
                 save_arrays(temporary / f"novelty-{number}.safetensors", statistics.to_dict())
             (temporary / "card.md").write_text(self.card, encoding="utf-8")
+            if self.back is not None:
+                self.back.save(temporary / BACK)
         return Path(folder)
 
     def sha256(self) -> str:
-        """Hash of the description, all weights, scale and novelty: the identity of the model."""
+        """Hash of description, weights, scale, novelty and way back: the identity of the model."""
         digest = hashlib.sha256(self.description.model_dump_json(by_alias=True).encode())
         for weights in self.members:
             for name in sorted(weights):
@@ -244,6 +286,8 @@ class Model:
         for arrays in (self.scale, *self.novelty):
             if arrays is not None:
                 digest.update(b"".join(a.tobytes() for a in arrays.to_dict().values()))
+        if self.back is not None:
+            digest.update(self.back.sha256().encode())
         return digest.hexdigest()
 
 
@@ -362,6 +406,9 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
         members,
         scale,
         novelty,
+        back=load(folder / BACK, allow_imports=allow_imports)
+        if (folder / BACK / FILE).is_file()
+        else None,
         card=text,
         source=folder,
         allow_imports=allow_imports,

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
 import yaml
 from pydantic import (
@@ -16,63 +16,20 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 from delineate.data.augment import Augment
 from delineate.data.normalise import Normalise
+from delineate.data.options import PATHS, DataOptions
 from delineate.errors import RecipeError
 from delineate.methods.flows import Flows
+from delineate.methods.regression import Regression
 from delineate.methods.semantic import Semantic
 from delineate.networks import NetworkOptions
 from delineate.training.ensemble import EnsembleOptions
 from delineate.training.options import TrainOptions
-
-
-class DataOptions(BaseModel):
-    """Which images, and what of them the network sees."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    images: Path | None = Field(
-        None,
-        description="folder with images/ and labels/, folder of images with labels beside them "
-        "(_masks, _labels …), or a CSV table with the columns image and labels",
-    )
-    labels: Path | None = Field(None, description="folder of labels, where it is another one")
-    classes: Path | None = Field(None, description="folder of images of classes")
-    soft: Path | None = Field(
-        None, description="folder of soft labels: probabilities of classes, for method semantic"
-    )
-    table: Path | None = Field(
-        None, description="CSV with columns image and split (train, val, …) and perhaps weight"
-    )
-    validation: float = Field(
-        0.15, ge=0, lt=1, description="share of images that validates where no split is given"
-    )
-    axes: str | None = Field(None, description="axes of the files where they do not say, e.g. ZYX")
-    channels: tuple[int, ...] | None = Field(
-        None, description="channels of the files to use, from 0; null: all"
-    )
-    in_channels: int | None = Field(
-        None, ge=1, description="channels of the network; null: as many as the images have"
-    )
-    ndim: Literal[2, 3] | None = Field(None, description="2 or 3; null: 3 where images have Z")
-    diameter: float | None = Field(
-        30.0,
-        gt=0,
-        description="diameter in pixels to which the objects of every image are brought; null: "
-        "images keep their scale, as they do with method semantic unless it is set",
-    )
-
-    @field_validator("channels", mode="before")
-    @classmethod
-    def _listed(cls, value: Any) -> Any:
-        """One number, or numbers with commas, as the command line gives them."""
-        if isinstance(value, int):
-            return (value,)
-        return [v.strip() for v in value.split(",")] if isinstance(value, str) else value
+from delineate.training.regimes import AnyRegime, SupervisedOptions
 
 
 def _method_name(value: Any) -> str:
@@ -83,7 +40,9 @@ def _method_name(value: Any) -> str:
 
 
 AnyMethod = Annotated[
-    Annotated[Flows, Tag("flows")] | Annotated[Semantic, Tag("semantic")],
+    Annotated[Flows, Tag("flows")]
+    | Annotated[Semantic, Tag("semantic")]
+    | Annotated[Regression, Tag("regression")],
     Discriminator(_method_name),
 ]
 """The methods, told apart by `name`; what follows it are the parameters of that method."""
@@ -102,18 +61,47 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32, description="seed of all randomness")
     data: DataOptions = DataOptions()
     normalise: Normalise = Normalise()
+    normalise_target: Normalise | None = Field(
+        None,
+        description="of images that are wanted; null: as the image that they belong to, for "
+        "restoration, so that the result has its units",
+    )
     augment: Augment = Augment()
     network: NetworkOptions = NetworkOptions()
     method: AnyMethod = Flows()
+    regime: AnyRegime = SupervisedOptions()
     train: TrainOptions = TrainOptions()
     ensemble: EnsembleOptions = EnsembleOptions()
 
     @model_validator(mode="after")
     def _keep_scale(self) -> Self:
-        """Images of classes keep their scale, unless a diameter is asked for."""
-        if self.method.truth == "classes" and "diameter" not in self.data.model_fields_set:
+        """Images of classes, and images to be turned into images, keep their scale unless asked."""
+        if self.method.truth != "objects" and "diameter" not in self.data.model_fields_set:
             # The recipe is frozen, and not yet anyone else's.
             object.__setattr__(self, "data", self.data.model_copy(update={"diameter": None}))
+        return self
+
+    @model_validator(mode="after")
+    def _suits(self) -> Self:
+        """Regime, method and data fit each other."""
+        if self.data.unpaired and not self.regime.unpaired:
+            raise ValueError(
+                f"data.unpaired: regime {self.regime.name} learns from pairs; choose regime.name "
+                "cyclegan, or leave it out"
+            )
+        if self.regime.name == "cyclegan" and self.method.truth == "objects":
+            raise ValueError(
+                f"regime cyclegan makes images, and masks of classes, not the maps of method "
+                f"{self.method.name}: set method.name to regression or semantic"
+            )
+        if self.regime.name == "cyclegan" and self.data.diameter is not None:
+            raise ValueError("regime cyclegan keeps the scale of images: set data.diameter to null")
+        if self.regime.name in ("pix2pix", "cyclegan") and getattr(self.method, "noise", False):
+            raise ValueError(
+                f"regime {self.regime.name} learns no noise: set method.noise to false"
+            )
+        if self.regime.name in ("pix2pix", "cyclegan") and self.train.precision == "fp16":
+            raise ValueError(f"regime {self.regime.name} trains in fp32 or bf16, not in fp16")
         return self
 
     @model_validator(mode="after")
@@ -159,7 +147,7 @@ class Recipe(BaseModel):
             raise RecipeError(f"{file}: expected a mapping of settings")
         data = values.get("data")
         if isinstance(data, dict):
-            _from(file.parent, data, ("images", "labels", "classes", "soft", "table"))
+            _from(file.parent, data, PATHS)
         if isinstance(network := values.get("network"), dict):
             _from(file.parent, network, ("weights",))
         return cls.build(override(values, overrides or {}), str(file))
@@ -292,17 +280,19 @@ def _of_choices(sections: Sequence[type[BaseModel]], prefix: str) -> list[tuple[
 
 
 def _explain(location: Sequence[int | str], message: str, kind: str) -> str:
-    methods = [str(m.model_fields["name"].default) for m in _sections(Recipe, "method")]
-    if kind == "union_tag_invalid":
-        return f"method.name: {message.split(' found')[0]}: choose one of {', '.join(methods)}"
-    # A choice of models puts the name of the chosen one into the place.
     parts = [str(part) for part in location]
-    method = parts.pop(1) if parts[:1] == ["method"] and set(parts[1:2]) & set(methods) else ""
+    section = parts[0] if parts and parts[0] in ("method", "regime") else ""
+    choices = [str(m.model_fields["name"].default) for m in _sections(Recipe, section)]
+    if kind == "union_tag_invalid":
+        what = f"{section}.name: {message.split(' found')[0]}"
+        return f"{what}: choose one of {', '.join(choices)}"
+    # A choice of models puts the name of the chosen one into the place.
+    chosen = parts.pop(1) if section and set(parts[1:2]) & set(choices) else ""
     name = ".".join(parts)
     if kind != "extra_forbidden":
         return f"{name}: {message}".removeprefix(": ")
-    if method and name in {row[0] for row in fields()}:
-        return f"{name}: method {method} has no such setting"
+    if chosen and name in {row[0] for row in fields()}:
+        return f"{name}: {section} {chosen} has no such setting"
     known = [row[0] for row in fields()]
     section, _, last = name.rpartition(".")
     # The same name in another section, else a near one in this section, else a section.

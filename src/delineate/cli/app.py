@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "predict": "Segment images with a model: labels, tables and a report.",
     "train": "Train a model on images with labels, by a recipe or with no configuration at all.",
-    "evaluate": "Score predicted labels against true ones: AP, Dice, PQ and more, with intervals.",
+    "evaluate": "Score labels by AP, Dice, PQ …, or images by PSNR, SSIM …, against true ones.",
     "consensus": "Estimate one ground truth from several experts, and show how far they agree.",
     "review": "Judge a finished run anew, and hold it against truth and experts.",
     "decode": "Decode kept maps again with other thresholds, without running the network.",

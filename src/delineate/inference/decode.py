@@ -1,21 +1,25 @@
-"""From the posterior of an image to its result: decoding, planes joined, uncertainty."""
+"""From the posterior of an image to its result: decoding, planes joined, units, uncertainty."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from delineate.data.normalise import Intensity
 from delineate.errors import ImageError
 from delineate.image import Image
 from delineate.inference.posterior import Posterior, whole_spread
 from delineate.inference.prediction import Prediction, over_time
 from delineate.methods.base import Decoded, Maps, Method
+from delineate.methods.regression import Regression
 
 if TYPE_CHECKING:
     from delineate.labels import Table
+    from delineate.uncertainty import Spread
 
 STITCH = 0.25
 """IoU above which objects of neighbouring planes are one, where a 2D model meets a volume."""
@@ -73,6 +77,7 @@ def decode_point(
     maps = posterior.maps
     decoded = decode_planes(maps, method) if by_plane else method.decode(maps)
     spread = whole_spread(posterior, method, by_plane)
+    assert decoded.labels is not None and spread is not None
     foreground = (decoded.labels if decoded.classes is None else decoded.classes) > 0
     n = int(decoded.labels.max(initial=0))
     table: Table = {"label": np.arange(1, n + 1), **decoded.columns}
@@ -93,12 +98,66 @@ def decode_point(
     )
 
 
+def image_point(
+    posterior: Posterior,
+    image: Image,
+    method: Regression,
+    by_plane: bool,
+    *,
+    intensity: Intensity,
+    doubt: float | None = None,
+    keep_spread: bool = False,
+) -> Prediction:
+    """Result of one time point of an image method.
+
+    Parameters
+    ----------
+    intensity : gives the result its units.
+    doubt : predictive variance, of normalised intensities, above which nothing is to be measured.
+    keep_spread : keep the uncertainty of each channel in the result, in its units squared.
+    """
+    from delineate.uncertainty import ImageScores, image_scores
+
+    values = method.decode(posterior.maps).image
+    assert values is not None
+    spread = whole_spread(posterior, method, by_plane)
+    channels: list[Spread] = []
+    if keep_spread and spread is not None:
+        for c, scale in enumerate(np.broadcast_to(intensity.scale, len(values))):
+            moments = posterior.spread
+            own = replace(
+                posterior,
+                maps=posterior.maps[list(method.channel_maps(c))],
+                spread=None if moments is None else moments[c : c + 1],
+            )
+            part = whole_spread(own, method.channel(c), by_plane)
+            assert part is not None
+            channels.append(part.scaled(float(scale) ** 2))
+    axes = image.spatial_axes
+    everywhere = np.broadcast_to(np.True_, values.shape[1:])
+    return Prediction(
+        None,
+        axes,
+        {},
+        image,
+        None,
+        None if spread is None else spread.predictive,
+        ImageScores(*(np.nan,) * 6) if spread is None else image_scores(spread, everywhere),
+        features=posterior.features,
+        result=Image(
+            intensity.invert(values), "C" + axes, pixel_size=image.pixel_size, unit=image.unit
+        ),
+        channel_spread=tuple(channels),
+        doubtful=None if spread is None or doubt is None else spread.predictive > doubt,
+    )
+
+
 def decode_planes(maps: Maps, method: Method) -> Decoded:
     """Decode each plane of maps (map channels, Z, Y, X) and join what overlaps."""
     from delineate.labels import stitch
 
     planes = [method.decode(np.ascontiguousarray(maps[:, z])) for z in range(maps.shape[1])]
-    labels = stitch(np.stack([p.labels for p in planes]), STITCH)
+    labels = stitch(np.stack([p.labels for p in planes if p.labels is not None]), STITCH)
     classes = [p.classes for p in planes if p.classes is not None]
     return Decoded(labels, _joined_columns(planes, labels), np.stack(classes) if classes else None)
 
@@ -107,6 +166,7 @@ def _joined_columns(planes: Sequence[Decoded], labels: NDArray[Any]) -> dict[str
     """Columns of objects joined over planes: means weighted by area; the class of most area."""
     ids, areas = [], []
     for plane, joined in zip(planes, labels, strict=True):
+        assert plane.labels is not None
         here = plane.labels > 0
         area = np.bincount(plane.labels[here], minlength=1)[1:]
         id_of = np.zeros(area.size + 1, np.int64)

@@ -62,8 +62,7 @@ class Posterior:
     Parameters
     ----------
     maps : float32 mean over draws (map channels, axes).
-    spread : float32 (2, axes), means over draws of Σ_k p_k² and of the entropy −Σ_k p_k ln p_k of
-        the class probabilities p; None for a single draw, of which both follow from the maps.
+    spread : float32 (moments of the method, axes), their means over draws; None for a single draw.
     draws : their number.
     features : of each member (F,) the mean of its deepest maps over the image; empty where its
         network does not say which these are.
@@ -77,30 +76,29 @@ class Posterior:
     by_plane: bool = False
 
     def slabs(self, method: Method, by_plane: bool) -> Iterator[tuple[slice, Spread]]:
-        """Uncertainty piece by piece along the first spatial axis.
+        """Uncertainty piece by piece along the first spatial axis; nothing where none is known.
 
         Parameters
         ----------
         by_plane : the maps are those of a 2D method for each plane of a volume.
         """
-        from delineate.uncertainty import Spread, decompose
-
         size = self.maps.shape[1]
         step = max(1, SLAB * size // max(1, int(np.prod(self.maps.shape[1:]))))
         for start in range(0, size, step):
             where = slice(start, min(start + step, size))
-            part = torch.from_numpy(np.ascontiguousarray(self.maps[:, where]))
-            if by_plane:
-                mean = method.distribution(part.transpose(0, 1)).transpose(0, 1)
-            else:
-                mean = method.distribution(part[None])[0]
-            if self.spread is not None:
-                yield where, decompose(mean.numpy(), self.spread[0, where], self.spread[1, where])
-                continue
-            squares, entropy = moments(mean[None])[0].numpy()
-            variance = np.maximum(1 - squares, 0) / np.float32(len(mean))
-            none = np.broadcast_to(np.float32(0), entropy.shape)
-            yield where, Spread(variance, none, entropy, none)
+            part = method.spread(
+                self._batch(self.maps[:, where], by_plane),
+                None if self.spread is None else self._batch(self.spread[:, where], by_plane),
+            )
+            if part is None:
+                return
+            yield where, part if by_plane else part.first()
+
+    @staticmethod
+    def _batch(channels: NDArray[np.float32], by_plane: bool) -> Tensor:
+        """Channels (C, axes) as a batch of one, or of planes: (B, C, axes of the method)."""
+        part = torch.from_numpy(np.ascontiguousarray(channels))
+        return part.transpose(0, 1) if by_plane else part[None]
 
 
 class Pooled:
@@ -143,28 +141,15 @@ class Pooled:
         return tuple(found) if len(found) == len(self.layers) else ()
 
 
-def moments(probabilities: Tensor) -> Tensor:
-    """Σ_k p_k² and −Σ_k p_k ln p_k of class probabilities (B, K, …), as (B, 2, …)."""
-    squares = (probabilities**2).sum(dim=1)
-    entropies = torch.special.entr(probabilities).sum(dim=1)
-    return torch.stack([squares, entropies], dim=1)
-
-
-def whole_spread(posterior: Posterior, method: Method, by_plane: bool) -> Spread:
-    """Uncertainty of the whole image, worked out in slabs."""
-    from delineate.uncertainty import Spread
-
+def whole_spread(posterior: Posterior, method: Method, by_plane: bool) -> Spread | None:
+    """Uncertainty of the whole image, worked out in slabs; None where nothing is known of it."""
     shape = posterior.maps.shape[1:]
-    fields = ("aleatoric", "epistemic", "entropy", "mutual_information")
-    whole = {name: np.empty(shape, np.float32) for name in fields}
-    if posterior.draws == 1:  # one draw cannot disagree with itself, and takes no memory for it
-        none = np.broadcast_to(np.float32(0), shape)
-        whole |= {"epistemic": none, "mutual_information": none}
+    whole: Spread | None = None
     for where, part in posterior.slabs(method, by_plane):
-        for name, values in whole.items():
-            if values.flags.writeable:
-                values[where] = getattr(part, name)
-    return Spread(**whole)
+        if whole is None:
+            whole = part.enlarged(shape)
+        whole.put(where, part)
+    return whole
 
 
 def mean_features(

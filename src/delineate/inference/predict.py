@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.data.channels import network_channels
+from delineate.data.channels import Selection, network_channels, select_axes
 from delineate.data.normalise import Intensity, Normalise
+from delineate.data.options import DataOptions
 from delineate.data.resize import resize_linear, scaled_shape
 from delineate.errors import AxesError, ImageError
 from delineate.image import Image
-from delineate.inference.decode import decode_point
+from delineate.inference.decode import decode_point, image_point
 from delineate.inference.diameter import diameter_in_pixels
 from delineate.inference.posterior import Posterior, mean_features
 from delineate.inference.prediction import Prediction, over_time
 from delineate.inference.runner import Progress, Runner
 from delineate.inference.scale import ScaleModel, estimate_diameter
+from delineate.methods.base import Method
+from delineate.methods.regression import Regression
 
 log = logging.getLogger("delineate")
 
@@ -36,10 +40,12 @@ def predict(
     *,
     normalise: Normalise,
     in_channels: int,
+    data: DataOptions,
     common: float | None,
     scale_model: ScaleModel | None,
+    units: Units | None = None,
+    back: Runner | None = None,
     diameter: float | str | None = None,
-    channels: Sequence[int] | None = None,
     keep_maps: bool = False,
     keep_spread: bool = False,
     progress: Progress | None = None,
@@ -47,6 +53,12 @@ def predict(
     """Run a model over an image; time points, and planes where a 2D model meets Z, one by one.
 
     Intensities are normalised, and the diameter is found, once for each time point.
+
+    Parameters
+    ----------
+    data : which channels and planes of the image are used.
+    units : of a method that gives images.
+    back : runs the way back over what such a method gave, to tell how far it misses the image.
 
     Raises
     ------
@@ -68,8 +80,11 @@ def predict(
     points = range(image.sizes["T"]) if "T" in image.axes else [None]
     found = []
     for t in points:
-        point = image if t is None else image.select(T=t)
-        pixels = network_channels(point, in_channels, channels)
+        whole = image if t is None else image.select(T=t)
+        seen = select_axes(whole, data)
+        pixels = network_channels(seen, in_channels)
+        # All channels are measured; planes that served as channels leave an image without Z.
+        point = seen if data.z_channels else select_axes(whole, Selection(planes=data.planes))
         own = pixels[:1] if pixels.strides[0] == 0 else pixels  # grey, shown as three channels
         check_pixels(own, str(image.source or "the image"))
         own = single_precision(own, normalise, str(image.source or "the image"))
@@ -87,8 +102,19 @@ def predict(
         drawn = [whole_posterior(runner, p, intensity, scale, progress) for p in planes]
         posterior = stacked(drawn) if by_plane else drawn[0]
         del drawn
-        found.append(
-            decode_point(
+        if isinstance(runner.method, Regression):
+            assert units is not None
+            made = image_point(
+                posterior,
+                point,
+                runner.method,
+                by_plane,
+                intensity=units.intensity or intensity,
+                doubt=units.doubt,
+                keep_spread=keep_spread,
+            )
+        else:
+            made = decode_point(
                 posterior,
                 point,
                 runner.method,
@@ -97,8 +123,52 @@ def predict(
                 keep_maps=keep_maps,
                 keep_spread=keep_spread,
             )
-        )
+        if back is not None:
+            missed = cycle_error(back, runner.method, posterior, intensity.apply(pixels))
+            made = replace(made, cycle=missed)
+        found.append(made)
+    if data.planes is not None and not data.z_channels:
+        image = select_axes(image, Selection(planes=data.planes))
     return over_time(found, image)
+
+
+class Units(NamedTuple):
+    """What the results of an image method are measured in.
+
+    Parameters
+    ----------
+    intensity : turns normalised intensities into units; None: that of the image itself.
+    doubt : variance of normalised intensities above which nothing is to be measured, if known.
+    """
+
+    intensity: Intensity | None
+    doubt: float | None
+
+
+def cycle_error(
+    back: Runner, method: Method, posterior: Posterior, image: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """How far the way back from a result misses the image: float32 (spatial axes).
+
+    Mean over the channels of the absolute difference of normalised intensities (Zhu et al. 2017,
+    equation 2, of each pixel).
+
+    Parameters
+    ----------
+    back : takes what `method` gives as a picture.
+    posterior : of the way there.
+    image : (channels, spatial axes), normalised.
+    """
+    import torch
+
+    maps = posterior.maps
+    missed = np.empty(maps.shape[1:], np.float32)
+    for z in range(maps.shape[1]) if posterior.by_plane else [None]:
+        here = (slice(None),) if z is None else (slice(None), z)
+        own = torch.from_numpy(np.ascontiguousarray(maps[here]))
+        again = back.maps(method.picture(own[None])[0].numpy())
+        missed[here[1:]] = np.abs(again - image[here]).mean(axis=0)
+    return missed
 
 
 def single_precision(pixels: NDArray[Any], normalise: Normalise, name: str) -> NDArray[Any]:

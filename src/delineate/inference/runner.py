@@ -19,7 +19,7 @@ from delineate.data.augment import MARGIN
 from delineate.data.normalise import Intensity
 from delineate.errors import ModelError
 from delineate.image import LazyArray
-from delineate.inference.posterior import Pooled, Posterior, Turn, moments, turns
+from delineate.inference.posterior import Pooled, Posterior, Turn, turns
 from delineate.inference.tiles import Grid, Tile
 
 if TYPE_CHECKING:
@@ -203,7 +203,8 @@ class Runner:
             if self.draws == 1:
                 maps = self._over_tiles(data, intensity, progress, channels)
                 return Posterior(maps, None, 1, pooled.features)
-            sums = self._over_tiles(data, intensity, progress, channels + 2)
+            n = channels + self.method.n_moments
+            sums = self._over_tiles(data, intensity, progress, n)
         return Posterior(sums[:channels], sums[channels:], self.draws, pooled.features)
 
     def _over_tiles(
@@ -257,7 +258,7 @@ class Runner:
                 turned = turn.apply(batch).contiguous(memory_format=self.format)
                 maps = turn.undo(self._activated(network(turned), turned), self.method)
                 if spread:
-                    maps = torch.cat([maps, moments(self.method.distribution(maps))], dim=1)
+                    maps = torch.cat([maps, self.method.moments(maps)], dim=1)
                 total = maps if total is None else total.add_(maps)
             assert total is not None
             total = total / self.draws

@@ -166,7 +166,9 @@ def estimate_diameter(
         for crop in crops:
             shape = scaled_shape(crop.shape[1:], scale)
             maps = runner.maps(resize_linear(crop, shape))
-            found.append(diameters(runner.method.decode(maps).labels))
+            labels = runner.method.decode(maps).labels
+            assert labels is not None  # objects have sizes; images keep their scale
+            found.append(diameters(labels))
         every = np.concatenate(found)
         if len(every) < 3:
             break

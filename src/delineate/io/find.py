@@ -13,7 +13,19 @@ from delineate.errors import ReadError
 from delineate.io.formats import FORMATS, is_zarr, kind_of, without_suffix
 
 _RUN_FOLDERS = frozenset(
-    {"labels", "overlays", "maps", "rois", "geojson", "outlines", "classes", "uncertainty", "soft"}
+    {
+        "labels",
+        "results",
+        "doubtful",
+        "overlays",
+        "maps",
+        "rois",
+        "geojson",
+        "outlines",
+        "classes",
+        "uncertainty",
+        "soft",
+    }
 )
 """What a run leaves beside its record; these are results, not images to work on."""
 

@@ -1,8 +1,8 @@
 """The contract of a method: what the maps of a network mean.
 
-A method owns the channels of the network's output, turns labels into targets, scores maps against
-targets, says how maps change under flips and rotations, and turns maps into a result. Nothing else
-in the package knows more of a method than this page.
+A method owns the channels of the network's output, turns labels or images into targets, scores maps
+against them, says how maps change under flips and rotations, how their draws are told apart, and
+turns maps into a result. Nothing else in the package knows more of a method than this page.
 """
 
 from __future__ import annotations
@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from delineate.uncertainty import Spread
+
+Truth = Literal["objects", "classes", "image"]
+"""What the files hold that a method learns from: ids of objects, classes of pixels, or an image."""
 
 Maps = NDArray[np.float32]
 """Maps of one image, (channels, [Z,] Y, X)."""
@@ -29,14 +34,17 @@ class Decoded:
 
     Parameters
     ----------
-    labels : uint32 label image, ids 1…N.
+    labels : uint32 label image, ids 1…N; None where the method gives an image.
     columns : further properties of each object in the order of its id, for the table of objects.
     classes : uint8 image of classes, 0 background; None where the method gives objects alone.
+    image : float32 (channels, spatial axes), normalised as its targets were; None where the method
+        gives labels.
     """
 
-    labels: NDArray[np.uint32]
+    labels: NDArray[np.uint32] | None
     columns: dict[str, NDArray[Any]]
     classes: NDArray[np.uint8] | None = None
+    image: Maps | None = None
 
 
 class Method(BaseModel, ABC):
@@ -46,12 +54,8 @@ class Method(BaseModel, ABC):
 
     monitor: ClassVar[str] = "map"
     """The score that decides which weights are best."""
-    truth: ClassVar[Literal["objects", "classes"]] = "objects"
-    """What label files hold, and `encode` is given: ids of objects, or the class of each pixel."""
-
-    temperature: float = Field(
-        1.0, gt=0, description="divides logits, so that probabilities are as sure as they are right"
-    )
+    truth: ClassVar[Truth] = "objects"
+    """What `encode` is given: ids of objects, the class of each pixel, or a normalised image."""
 
     @abstractmethod
     def out_channels(self, ndim: int) -> int:
@@ -67,45 +71,70 @@ class Method(BaseModel, ABC):
 
     @abstractmethod
     def encode(self, labels: NDArray[Any], classes: NDArray[Any] | None = None) -> Maps:
-        """Targets of a label image (spatial axes), as (channels, spatial axes) float32.
+        """Targets (channels, spatial axes), float32, of what is known of an image.
 
         Parameters
         ----------
-        labels : what `truth` says: ids of objects, or the class of each pixel.
+        labels : what `truth` says: ids of objects or the class of each pixel (spatial axes), or a
+            normalised image (channels, spatial axes).
         classes : beside objects, the class of each pixel; beside classes, soft truth
             (K, spatial axes).
         """
 
     @abstractmethod
     def loss(self, output: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
-        """Loss of the network's output (B, C, …) against targets, where valid (B, 1, …) is 1."""
+        """Loss of the network's output (B, C, …) against targets, weighted by valid (B, 1, …)."""
 
     @abstractmethod
     def activate(self, output: Tensor) -> Tensor:
         """Turn the network's output (B, C, …) into maps whose averages over draws make sense."""
 
+    @property
     @abstractmethod
-    def distribution(self, maps: Tensor) -> Tensor:
-        """Class probabilities (B, K, …) in maps (B, C, …): their spread tells the uncertainty."""
+    def n_moments(self) -> int:
+        """Channels of `moments`."""
 
     @abstractmethod
-    def true_classes(self, targets: Maps) -> NDArray[np.int64]:
-        """Class of each pixel in encoded targets, as `distribution` counts them; −1: not known."""
+    def moments(self, maps: Tensor) -> Tensor:
+        """What is averaged over draws beside the maps (B, C, …): (B, `n_moments`, …)."""
+
+    @abstractmethod
+    def spread(self, maps: Tensor, moments: Tensor | None) -> Spread | None:
+        """Uncertainty (B, …) from the means over draws of maps (B, C, …) and of their moments.
+
+        Parameters
+        ----------
+        moments : None for a single draw.
+
+        Returns
+        -------
+        None where nothing is known of it.
+        """
 
     @abstractmethod
     def decode(self, maps: Maps) -> Decoded:
         """Turn maps into a result."""
 
-    def score(self, maps: Maps, labels: NDArray[Any]) -> dict[str, float]:
-        """Scores of an image's maps against its labels, for validation; higher is better.
+    @abstractmethod
+    def score(self, maps: Maps, truth: NDArray[Any]) -> dict[str, float]:
+        """Scores of an image's maps, for validation; higher is better, `monitor` among them.
 
-        `monitor` decides which weights are best. Here: mean AP over 0.50…0.95 and AP at
-        0.50 of the decoded objects.
+        Parameters
+        ----------
+        truth : what `encode` is given.
         """
-        from delineate.metrics import average_precision
 
-        ap = average_precision(labels, self.decode(maps).labels)
-        return {"map": float(ap.mean()), "ap50": float(ap[0])}
+    @abstractmethod
+    def picture_channels(self, ndim: int) -> int:
+        """Channels of `picture`."""
+
+    @abstractmethod
+    def picture(self, maps: Tensor) -> Tensor:
+        """Maps (B, C, …) as the image that a discriminator is shown and a way back starts from."""
+
+    @abstractmethod
+    def true_picture(self, targets: Tensor) -> Tensor:
+        """`picture` of the maps that targets (B, K, …) ask for."""
 
     def candidates(self) -> tuple[Self, ...]:
         """Methods that differ in their decoding, from which training chooses; this one first."""

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from delineate.errors import LabelError
-from delineate.methods.base import Decoded, Maps, Method
+from delineate.methods.base import Decoded, Maps, Truth
+from delineate.methods.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,7 @@ SUM = 0.01
 """Probabilities of soft labels may miss a sum of 1, or their range, by this much."""
 
 
-class Semantic(Method):
+class Semantic(Segmentation):
     """A class for every pixel, 0 being background; objects are the connected parts of a class.
 
     Maps are the probabilities of the classes. Label files hold the class of each pixel, 0 … K − 1.
@@ -30,7 +31,7 @@ class Semantic(Method):
     """
 
     monitor: ClassVar[str] = "dice"
-    truth: ClassVar[Literal["objects", "classes"]] = "classes"
+    truth: ClassVar[Truth] = "classes"
 
     name: Literal["semantic"] = "semantic"
     classes: int = Field(2, ge=2, le=255, description="classes, background among them")
@@ -206,6 +207,14 @@ class Semantic(Method):
             return np.rint(targets[0]).astype(np.int64)
         return np.where(targets[0] < 0, -1, targets.argmax(axis=0))
 
+    def true_picture(self, targets: Tensor) -> Tensor:
+        """Each class but background: 1 where a pixel is of it, or its soft truth."""
+        from delineate.methods.losses import one_hot
+
+        if targets.shape[1] == 1:
+            return one_hot(targets[:, 0].round(), self.classes)[:, 1:]
+        return targets[:, 1:].clamp(min=0)
+
     def decode(self, maps: Maps) -> Decoded:
         """The likeliest class of each pixel, and the connected parts of each class.
 
@@ -248,9 +257,9 @@ class Semantic(Method):
         found = label(classes, background=0, connectivity=reach)
         return relabel(remove_small(found, self.min_size))
 
-    def score(self, maps: Maps, labels: NDArray[Any]) -> dict[str, float]:
+    def score(self, maps: Maps, truth: NDArray[Any]) -> dict[str, float]:
         """`compare` of the decoded classes."""
-        return self.compare(self._classes(maps), labels)
+        return self.compare(self._classes(maps), truth)
 
     def compare(self, found: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
         """Dice and IoU, means over the foreground classes that occur, and mean AP of the objects.

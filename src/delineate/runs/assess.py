@@ -2,7 +2,10 @@
 
 Each image is predicted from its file, as a new one would be, by the member that did not train on
 it. That member's uncertainty is the expected variance of a single draw, which is what the
-aleatoric part of an ensemble's prediction is too: the two can be compared.
+aleatoric part of an ensemble's prediction is too: the two can be compared. A member that gives
+images and no expected noise has no such variance: then the spread is that of the whole ensemble,
+whose other members know the image and agree more than they would on a new one, or, of a single
+member, that of its turns.
 """
 
 from __future__ import annotations
@@ -15,16 +18,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from delineate.data.channels import Selection
+from delineate.data.normalise import grid_sample
 from delineate.data.splits import Split
 from delineate.data.truth import Known, read_truth
-from delineate.io import write_table
+from delineate.data.truth_files import at_time
+from delineate.io import read, write_table
+from delineate.methods.segmentation import Segmentation
 from delineate.model import Model
 from delineate.review.calibration import calibration_figure
 
 if TYPE_CHECKING:
     from delineate.inference.runner import RunOptions
     from delineate.inference.scale import ScaleModel
-    from delineate.methods.base import Maps, Method
+    from delineate.methods.base import Maps
     from delineate.training.tune import Case
     from delineate.uncertainty import FeatureStatistics, Reliability
 
@@ -33,6 +40,10 @@ MOST = 200
 """Images predicted, and looked at for their features, at most; they are taken evenly from all."""
 FEWEST = 3
 """Images of fewer features say nothing of where others lie."""
+TURNS = 4
+"""Passes over an image, each turned in another way, that a single member's spread is of."""
+DOUBTFUL = 0.05
+"""Share of the pixels of the images left out that are too uncertain to be measured."""
 
 
 def assess(
@@ -64,27 +75,38 @@ def assess(
         return model
     recipe, rows = model.recipe, []
     features: list[list[NDArray[np.float32]]] = [[] for _ in splits]
+    spreading = options.model_copy(update={"turns": TURNS if len(model.members) == 1 else 1})
     calibration: list[Calibration] = []
-    method = recipe.method
+    unsure: list[NDArray[np.float32]] = []
+    method, data = recipe.method, recipe.data
+    wanted = Selection(data.target_channels, data.planes, data.z_channels)
     for number in range(len(splits)):
         own = [left_out[name][1] for name in names if left_out[name][0] == number]
         weights = (model.members[number],)
         alone = replace(model, members=weights, scale=scales[number], _built=[], _runners={})
         for pair in own:
-            found = alone.predict(
-                pair.image, axes=recipe.data.axes, options=options, keep_maps=True
-            )
-            assert found.posterior is not None
-            truth = read_truth(pair, method, found.labels.shape, recipe.data.axes)
-            scores = method.score(found.posterior.maps, truth.labels)
+            image = at_time(read(pair.image, axes=data.axes), pair.time)
+            found = alone.predict(image, options=options, keep_maps=True)
+            shape = tuple(found.image.sizes[a] for a in found.axes)
+            truth = read_truth(pair, method, shape, data.axes, wanted)
             features[number] += found.features
-            calibration.append(calibrated(found.posterior.maps, method, truth))
+            if found.result is not None:
+                assert truth.image is not None
+                scores = method.score(found.result.channel_first(), truth.image)
+                if found.predictive is None:
+                    found = model.predict(image, options=spreading)
+                assert found.predictive is not None
+                unsure.append(grid_sample(found.predictive[None], 100_000).ravel())
+            else:
+                assert found.posterior is not None and isinstance(method, Segmentation)
+                scores = method.score(found.posterior.maps, truth.labels)
+                calibration.append(calibrated(found.posterior.maps, method, truth))
             rows.append(
                 {
                     "image": pair.name,
                     "member": number,
                     **scores,
-                    "objects": len(found.objects["label"]),
+                    "objects": found.count,
                     "uncertainty": found.scores.uncertainty,
                     "image_uncertainty": found.scores.image_uncertainty,
                 }
@@ -94,19 +116,20 @@ def assess(
     reference = Reference(
         tuple(table["image"].tolist()),
         tuple(table["uncertainty"].tolist()),
-        tuple(table[method.monitor].tolist()),
+        tuple(np.clip(table[method.monitor], 0, 1).tolist()),  # a correlation may be negative
         method.monitor,
-        "aleatoric",
+        "aleatoric" if calibration or getattr(method, "noise", False) else "predictive",
         "out-of-fold" if recipe.ensemble.folds else "held-out",
     )
-    before, after = (sum(both[1:], both[0]) for both in zip(*calibration, strict=True))
-    calibration_figure(before, after, out / "calibration.png")
-    described = model.description.model_copy(
-        update={
-            "reference": reference.to_dict(),
-            "calibration": {"before": before.to_dict(), "after": after.to_dict()},
-        }
-    )
+    learned: dict[str, Any] = {"reference": reference.to_dict()}
+    if calibration:
+        before, after = (sum(both[1:], both[0]) for both in zip(*calibration, strict=True))
+        calibration_figure(before, after, out / "calibration.png")
+        learned["calibration"] = {"before": before.to_dict(), "after": after.to_dict()}
+    if unsure and model.description.target is not None:
+        doubt = float(np.quantile(np.concatenate(unsure), 1 - DOUBTFUL))
+        learned["target"] = model.description.target.model_copy(update={"doubt": doubt})
+    described = model.description.model_copy(update=learned)
     return replace(model, description=described, novelty=_novelty(cases, features))
 
 
@@ -117,7 +140,7 @@ class Calibration(NamedTuple):
     after: Reliability
 
 
-def calibrated(maps: Maps, method: Method, truth: Known) -> Calibration:
+def calibrated(maps: Maps, method: Segmentation, truth: Known) -> Calibration:
     """Reliability of the class probabilities of one draw."""
     import torch
 

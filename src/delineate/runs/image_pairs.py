@@ -89,7 +89,7 @@ def gives_images(predicted: Path) -> bool:
 
 def _has_images(predicted: Path) -> bool:
     is_run = isinstance(read_json(predicted / "run.json"), dict)
-    return is_run and (predicted / "images").is_dir()
+    return is_run and (predicted / "results").is_dir()
 
 
 def pair_images(predicted: Path, truth: Path) -> tuple[list[ImagePair], int]:
@@ -107,7 +107,7 @@ def pair_images(predicted: Path, truth: Path) -> tuple[list[ImagePair], int]:
     ReadError : there are no images.
     """
     of_run = _has_images(predicted)
-    found = label_files(predicted, "images") if of_run else find_images(predicted)
+    found = label_files(predicted, "results") if of_run else find_images(predicted)
     if truth.is_file() and len(found) == 1:
         true = {found[0].name: truth}
     else:
@@ -138,7 +138,7 @@ def _pair(image: ImageFile, truth: Path, folder: Path, of_run: bool) -> ImagePai
         return ImagePair(image.name, image.path, truth)
     mask, variance = (
         [folder / room / f"{image.name}{suffix}" for suffix in (".tif", ".ome.zarr")]
-        for room in ("masks", "uncertainty")
+        for room in ("doubtful", "uncertainty")
     )
     there = (next((p for p in paths if p.exists()), None) for paths in (mask, variance))
     return ImagePair(image.name, image.path, truth, True, *there)

@@ -19,8 +19,8 @@ ROOMS = {
     "overlays": (".jpg",),
     "maps": (".zarr",),
     "classes": (".tif", ".ome.zarr"),
-    "images": (".tif", ".ome.zarr"),
-    "masks": (".tif", ".ome.zarr"),
+    "results": (".tif", ".ome.zarr"),
+    "doubtful": (".tif", ".ome.zarr"),
     "uncertainty": (".tif", ".jpg"),
     **{kind: (suffix,) for kind, suffix in VECTORS.items()},
 }
@@ -81,7 +81,7 @@ def label_files(source: Path, room: str = "labels") -> list[ImageFile]:
             raise ReadError(f"{paths[0]}: is missing; run the same predict command again")
         files.append(ImageFile(path, name))
     if not files:
-        raise ReadError(f"{source}: no image of this run has labels; see its images.csv")
+        raise ReadError(f"{source}: no image of this run has {room}; see its images.csv")
     return files
 
 

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from delineate.model import Model
+    from delineate.networks import NetworkOptions
     from delineate.training.callbacks import Progress
 
-WEIGHTS = "weights.safetensors"
+WEIGHTS, BACK = "weights.safetensors", "back.safetensors"
 SCORES = "scores.json"
 
 
@@ -33,11 +34,13 @@ class Member:
     state : its weights.
     scores : of the validation at which it was best.
     steps : optimiser steps taken until then.
+    back : weights of the way back; empty where there is none.
     """
 
     state: dict[str, Tensor]
     scores: dict[str, float]
     steps: int
+    back: dict[str, Tensor]
 
 
 def member_splits(recipe: Recipe, pairs: Sequence[Pair], members: int | None = None) -> list[Split]:
@@ -121,33 +124,51 @@ def train_member(
     """
     from safetensors.torch import load_file, save
 
+    from delineate import networks
     from delineate.io import atomic_path
     from delineate.model import load_strictly
     from delineate.training.fit import fit
+    from delineate.training.setting import Setting
 
     if (folder / SCORES).is_file():
         known = json.loads((folder / SCORES).read_text(encoding="utf-8"))
-        return Member(load_file(folder / WEIGHTS), known["scores"], known["steps"])
-    seed = recipe.seed + number
-    network = first_network(recipe, number, channels, ndim, start, allow_imports)
-    fitted = fit(
-        network,
+        back = load_file(folder / BACK) if (folder / BACK).is_file() else {}
+        return Member(load_file(folder / WEIGHTS), known["scores"], known["steps"], back)
+
+    def build(network: NetworkOptions | None, inputs: int, outputs: int) -> nn.Module:
+        chosen = recipe.network if network is None else network
+        return networks.build(chosen, inputs, outputs, ndim, allow_imports=allow_imports)
+
+    train, val = samples
+    setting = Setting(
+        first_network(recipe, number, channels, ndim, start, allow_imports),
         recipe.method,
-        *samples,
         recipe.train,
+        recipe.train.total,
+        val,
+        ndim,
+        channels,
+        build,
+    )
+    fitted = fit(
+        setting,
+        recipe.regime,
+        train,
         recipe.augment,
-        ndim=ndim,
-        seed=seed,
+        seed=recipe.seed + number,
         folder=folder,
         tell=tell,
         after_validation=after_validation,
     )
-    load_strictly(network, fitted.state, "the best checkpoint")
+    load_strictly(setting.network, fitted.state, "the best checkpoint")
+    member = Member(fitted.state, dict(fitted.scores), fitted.steps, fitted.back)
     if recipe.ensemble.folds is None:
-        return Member(fitted.state, dict(fitted.scores), fitted.steps)
-    with atomic_path(folder / WEIGHTS) as temporary:
-        temporary.write_bytes(save({k: v.clone() for k, v in fitted.state.items()}))
-    record = {"scores": dict(fitted.scores), "steps": fitted.steps}
+        return member
+    for name, weights in ((WEIGHTS, member.state), (BACK, member.back)):
+        if weights:
+            with atomic_path(folder / name) as temporary:
+                temporary.write_bytes(save({k: v.clone() for k, v in weights.items()}))
+    record = {"scores": member.scores, "steps": member.steps}
     with atomic_path(folder / SCORES) as temporary:
         temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    return Member(fitted.state, dict(fitted.scores), fitted.steps)
+    return member

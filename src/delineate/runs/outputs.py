@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from delineate.errors import WriteError
 from delineate.image import Image
@@ -32,6 +33,7 @@ from delineate.runs.vectors import VECTORS, write_vectors
 
 if TYPE_CHECKING:
     from delineate.inference.prediction import Prediction
+    from delineate.labels import Table
     from delineate.runs.quality import Judge
 
 SCHEMA = 1
@@ -90,11 +92,12 @@ class RunFolder:
         record = state / "settings.json"
         earlier = read_json(record)
         if earlier is None and not (folder / "run.json").exists():
-            if (folder / "labels").is_dir() and any((folder / "labels").iterdir()):
-                raise WriteError(
-                    f"{folder / 'labels'} was not written by a run, and is not overwritten: choose "
-                    "another folder for the results"
-                )
+            for own in (folder / "labels", folder / "results"):
+                if own.is_dir() and any(own.iterdir()):
+                    raise WriteError(
+                        f"{own} was not written by a run, and is not overwritten: choose another "
+                        "folder for the results"
+                    )
         elif earlier != self.settings:
             if not overwrite:
                 changed = [k for k in self.settings if (earlier or {}).get(k) != self.settings[k]]
@@ -148,7 +151,9 @@ class RunFolder:
     def done(self, image: ImageFile) -> dict[str, Any] | None:
         """The record of an image that has been finished with these settings and this file."""
         record: dict[str, Any] | None = read_json(self._state(image.name, ".json"))
-        if record is None or not self.label_file(image.name).exists() or not image.path.exists():
+        suffix = self.outputs.suffix
+        results = [self.folder / room / f"{image.name}{suffix}" for room in ("labels", "results")]
+        if record is None or not any(f.exists() for f in results) or not image.path.exists():
             return None
         same = record["input"]["sha256"] == file_sha256(image.path)
         return record if same else None
@@ -156,7 +161,9 @@ class RunFolder:
     def is_finished(self, records: Sequence[dict[str, Any]], judge: Judge | None) -> bool:
         """Whether tables and report of exactly these records, so judged, are there."""
         run = read_json(self.folder / "run.json")
-        there = all((self.folder / table).exists() for table in TABLES)
+        # A run of images has no table of objects.
+        needed = set(TABLES) - (set() if (self.folder / "labels").is_dir() else {"objects.csv"})
+        there = all((self.folder / table).exists() for table in needed)
         if not there or run is None or run.get("inputs") != [r["input"] for r in records]:
             return False
         if judge is None or judge.required is None:
@@ -170,34 +177,16 @@ class RunFolder:
         ------
         WriteError : a file cannot be written.
         """
-        from delineate.io import write_image, write_labels, write_table
-        from delineate.review.heat import write_heat
-        from delineate.review.overlay import write_overlay
+        from delineate.io import write_image, write_table
 
-        name, outputs, axes = image.name, self.outputs, prediction.axes
+        name = image.name
         objects = prediction.measure()
-        label_file = self.label_file(name)
-        label_file.parent.mkdir(parents=True, exist_ok=True)
-        write_labels(label_file, prediction.labels, prediction.image, axes)
-        shown, unsure, still = prediction.labels, prediction.predictive, prediction.image
-        if "T" in axes:
-            shown, unsure, still = shown[0], unsure[0], still.select(T=0)
-        write_overlay(self.folder / "overlays" / f"{name}.jpg", still, shown)
-        write_heat(self.folder / "uncertainty" / f"{name}.jpg", still, shown, unsure)
-        if prediction.classes is not None:
-            write_labels(
-                self._room("classes", f"{name}{outputs.suffix}"),
-                prediction.classes,
-                prediction.image,
-                axes,
-            )
-        if outputs.uncertainty:
-            write_image(self._room("uncertainty", f"{name}.tif"), uncertainty_image(prediction))
-        if outputs.maps:
-            _write_maps(self.maps_file(name), prediction)
-        formats = [kind for kind in VECTORS if getattr(outputs, kind)]
-        pages = 1 if prediction.image.is_rgb else prediction.image.n_channels
-        write_vectors(self.folder, name, prediction.labels, axes, formats, objects, channels=pages)
+        if prediction.result is None:
+            self._write_labels(name, prediction, objects)
+        else:
+            self._write_result(name, prediction)
+        if self.outputs.uncertainty and (maps := uncertainty_image(prediction)) is not None:
+            write_image(self._room("uncertainty", f"{name}.tif"), maps)
         table = self._state(name, ".objects.csv")
         table.parent.mkdir(parents=True, exist_ok=True)
         write_table(table, objects)
@@ -214,6 +203,59 @@ class RunFolder:
         }
         write_json(self._state(name, ".json"), record)
         return record
+
+    def _write_labels(self, name: str, prediction: Prediction, objects: Table) -> None:
+        """Labels and classes, their pictures, and what else was asked for of them."""
+        from delineate.io import write_labels
+        from delineate.review.heat import write_heat
+        from delineate.review.overlay import write_overlay
+
+        outputs, axes, labels = self.outputs, prediction.axes, prediction.labels
+        assert labels is not None and prediction.predictive is not None
+        label_file = self.label_file(name)
+        label_file.parent.mkdir(parents=True, exist_ok=True)
+        write_labels(label_file, labels, prediction.image, axes)
+        shown, unsure, still = labels, prediction.predictive, prediction.image
+        if "T" in axes:
+            shown, unsure, still = shown[0], unsure[0], still.select(T=0)
+        write_overlay(self.folder / "overlays" / f"{name}.jpg", still, shown)
+        write_heat(self.folder / "uncertainty" / f"{name}.jpg", still, shown, unsure)
+        if prediction.classes is not None:
+            write_labels(
+                self._room("classes", f"{name}{outputs.suffix}"),
+                prediction.classes,
+                prediction.image,
+                axes,
+            )
+        if outputs.maps:
+            _write_maps(self.maps_file(name), prediction)
+        formats = [kind for kind in VECTORS if getattr(outputs, kind)]
+        pages = 1 if prediction.image.is_rgb else prediction.image.n_channels
+        write_vectors(self.folder, name, labels, axes, formats, objects, channels=pages)
+
+    def _write_result(self, name: str, prediction: Prediction) -> None:
+        """The image that an image method gave, its pictures, and where it is not to be measured."""
+        from delineate.io import write_image, write_labels
+        from delineate.review.transformed import write_doubt, write_side_by_side
+
+        result, still = prediction.result, prediction.image
+        unsure, doubtful = prediction.predictive, prediction.doubtful
+        assert result is not None
+        write_image(self._room("results", f"{name}{self.outputs.suffix}"), result)
+        if "T" in still.axes:
+            result, still = result.select(T=0), still.select(T=0)
+            unsure = None if unsure is None else unsure[0]
+            doubtful = None if doubtful is None else doubtful[0]
+        write_side_by_side(self.folder / "overlays" / f"{name}.jpg", still, result)
+        if unsure is not None:
+            write_doubt(self.folder / "uncertainty" / f"{name}.jpg", result, unsure, doubtful)
+        if prediction.doubtful is not None:
+            write_labels(
+                self._room("doubtful", f"{name}{self.outputs.suffix}"),
+                prediction.doubtful.astype(np.uint8),
+                prediction.image,
+                prediction.axes,
+            )
 
     def finish(
         self,
@@ -255,6 +297,9 @@ class RunFolder:
         for name in names:
             with self._state(name, ".objects.csv").open(newline="", encoding="utf-8") as file:
                 columns.update(dict.fromkeys(next(csv.reader(file), [])))
+        if names and not set(columns) - {"image", ""}:  # of images there are no objects, not even 0
+            remove(self.folder / "objects.csv")
+            return
         with (
             atomic_path(self.folder / "objects.csv") as temporary,
             temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as out,
@@ -308,15 +353,25 @@ def plain(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def uncertainty_image(prediction: Prediction) -> Image:
-    """The maps of uncertainty as channels, float32 variances in 0…0.25, never rescaled."""
-    spread = prediction.spread
-    assert spread is not None
-    channels = {
-        "predictive": prediction.predictive,
-        "aleatoric": spread.aleatoric,
-        "epistemic": spread.epistemic,
-    }
+def uncertainty_image(prediction: Prediction) -> Image | None:
+    """The maps of uncertainty as channels, float32 variances; None where none is known.
+
+    Those of classes are in 0…0.25 and never rescaled. Those of an image are in its units squared,
+    three for each of its channels.
+    """
+    channels: dict[str, NDArray[np.float32]] = {}
+    spreads = prediction.channel_spread
+    if prediction.spread is not None:
+        spreads = (prediction.spread,)
+    for number, spread in enumerate(spreads):
+        end = f" {number}" if len(spreads) > 1 else ""
+        channels |= {
+            f"predictive{end}": spread.predictive,
+            f"aleatoric{end}": spread.aleatoric,
+            f"epistemic{end}": spread.epistemic,
+        }
+    if not channels:
+        return None
     axis = 1 if "T" in prediction.axes else 0
     axes = prediction.axes[:axis] + "C" + prediction.axes[axis:]
     return Image(

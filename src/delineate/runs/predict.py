@@ -98,6 +98,10 @@ def predict_folder(
             model.name,
             common,
         )
+    if outputs.maps and model.recipe.method.truth == "image":
+        raise ModelError(
+            f"model {model.name} gives images, which are not decoded: leave --keep-maps out"
+        )
     judge = judge_by(model, settings.required)
     sha = model.sha256()
     run = RunFolder(
@@ -183,7 +187,7 @@ def run_all(
                 start = time.perf_counter()
                 prediction = predict(image, listener.tiles if listener else None)
                 record = run.write(image, prediction, time.perf_counter() - start)
-                outcome = f"{record['row']['objects']} objects"
+                outcome = _outcome(record["row"])
         except Exception as error:
             log.debug("%s", image.path, exc_info=True)
             reason = explain(error, image.path)
@@ -195,8 +199,16 @@ def run_all(
     if before < len(records) or not run.is_finished(records, judge):
         run.finish(records, time.perf_counter() - began + earlier, facts, judge)
     good = [r["row"] for r in records if r["input"]["status"] == "done"]
-    objects = sum(r["objects"] for r in good)
+    objects = sum(r.get("objects", 0) for r in good)
     return Summary(len(good), len(records) - len(good), objects, before)
+
+
+def _outcome(row: dict[str, Any]) -> str:
+    """What became of an image, in few words."""
+    if "objects" in row:
+        return f"{row['objects']} objects"
+    doubtful = row["not_measurable"]
+    return "done" + (f", {doubtful:.0%} not to be measured" if doubtful != "" else "")
 
 
 def explain(error: Exception, path: Path) -> str:

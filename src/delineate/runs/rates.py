@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from delineate.data.layouts import find_pairs
-from delineate.data.samples import Preparation, prepare
+from delineate.data.samples import prepare
 from delineate.errors import RecipeError
 from delineate.recipe import Recipe
 from delineate.runs.members import first_network, member_splits
-from delineate.runs.train import Reporter, Silent, _clear, _geometry
+from delineate.runs.train import Reporter, Silent, _clear, _geometry, preparation_of, training_pairs
 
 if TYPE_CHECKING:
     from delineate.model import Model
@@ -38,13 +37,14 @@ def find_rates(
     if data.images is None:
         raise RecipeError("data.images is not set: which folder holds the training images?")
     reporter.stage("looking for images")
-    pairs = member_splits(
-        recipe, find_pairs(data.images, data.labels, data.classes, data.table, data.soft)
-    )[0].train
+    if data.unpaired or not recipe.regime.needs_truth:
+        raise RecipeError(
+            f"the learning rate is sought with the method's own loss on pairs, which regime "
+            f"{recipe.regime.name} does not train with here: set train.learning_rate by hand"
+        )
+    pairs = member_splits(recipe, training_pairs(recipe))[0].train
     ndim, channels = _geometry(recipe, pairs)
-    preparation = Preparation(
-        recipe.method, recipe.normalise, data.diameter, channels, data.channels, ndim, data.axes
-    )
+    preparation = preparation_of(recipe, channels, ndim)
     reporter.stage(f"preparing {len(pairs)} training images")
     samples = prepare(pairs, preparation, out / "cache", reporter.preparing)
     network = first_network(recipe, 0, channels, ndim, start, allow_imports)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from delineate.data.layouts import Pair
+from delineate.data.options import FILES, PATHS
 from delineate.data.samples import Sample
 from delineate.data.splits import Split
 from delineate.errors import RecipeError
@@ -20,11 +21,12 @@ from delineate.recipe import Recipe
 from delineate.runs.layout import file_sha256
 
 if TYPE_CHECKING:
-    from delineate.model import Description, Model
+    from delineate.data.intensity import Intensity
+    from delineate.model import Description, Model, Target
     from delineate.runs.members import Member
 
-ROLES = ("images", "labels", "classes", "soft", "table")
-"""Settings of a recipe's data that are paths."""
+NO_CACHE = {"cache": None}
+"""Where prepared images are kept changes nothing about a training."""
 
 
 def claim(out: Path, recipe: Recipe, start: Model | None, splits: Sequence[Split]) -> None:
@@ -43,9 +45,9 @@ def claim(out: Path, recipe: Recipe, start: Model | None, splits: Sequence[Split
     from delineate.io import atomic_path
 
     paths = {
-        key: path.resolve() for key in ROLES if (path := getattr(recipe.data, key)) is not None
+        key: path.resolve() for key in FILES if (path := getattr(recipe.data, key)) is not None
     }
-    changes: dict[str, Any] = {"data": recipe.data.model_copy(update=paths)}
+    changes: dict[str, Any] = {"data": recipe.data.model_copy(update=paths | NO_CACHE)}
     if recipe.network.weights is not None:
         resolved = Path(recipe.network.weights).resolve()
         changes["network"] = recipe.network.model_copy(update={"weights": resolved})
@@ -67,18 +69,25 @@ def claim(out: Path, recipe: Recipe, start: Model | None, splits: Sequence[Split
 
 
 def fingerprint(splits: Iterable[Split]) -> str:
-    """Hash of the names, sizes, weights and roles of the images, and of what is drawn on them.
+    """Hash of the names, sizes, weights and roles of the images, and of what is known of them.
 
-    Labels are read, since corrections seldom change the size of a file; images are not.
+    Labels, targets and costs are read, since corrections seldom change the size of a file; images
+    are not. A file that serves several time points is read once.
     """
+    marks: dict[Path, str] = {}
+
+    def mark(file: Path) -> str:
+        if file not in marks:
+            marks[file] = file_sha256(file)
+        return marks[file]
+
     total = hashlib.sha256()
     for split in splits:
         for role, pairs in zip(("train", "val"), split, strict=True):
             for pair in pairs:
                 size = pair.image.stat().st_size if pair.image.is_file() else 0
-                drawn = [f for f in (pair.labels, pair.classes, pair.soft) if f is not None]
-                marks = [(f.name, file_sha256(f)) for f in drawn]
-                facts = (role, pair.name, pair.weight, pair.image.name, size, marks)
+                known = [(f.name, mark(f)) for f in pair.drawn]
+                facts = (role, pair.name, pair.weight, pair.image.name, size, known, pair.time)
                 total.update(repr(facts).encode())
     return total.hexdigest()[:16]
 
@@ -108,7 +117,7 @@ def describe(
     used = [s for s in samples if s.name in trained]
     diameters = [s.diameter for s in used if np.isfinite(s.diameter)]
     portable = {
-        "data": recipe.data.model_copy(update=dict.fromkeys(ROLES)),
+        "data": recipe.data.model_copy(update=dict.fromkeys(PATHS)),
         "network": recipe.network.model_copy(update={"weights": None}),
     }
     return Description(
@@ -117,6 +126,7 @@ def describe(
         in_channels=channels,
         ndim=ndim,
         diameter=recipe.data.diameter,
+        target=_target(recipe, used),
         scores=tuple(member.scores for member in members),
         provenance={
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -134,11 +144,35 @@ def describe(
     )
 
 
+def target_of(intensities: Iterable[Intensity | None], **facts: Any) -> Target:
+    """What images are like whose intensities were normalised so: the median of each channel."""
+    from delineate.model import Target
+
+    known = [i for i in intensities if i is not None]
+    if not known:
+        return Target(**facts)
+    offset, scale = (np.median([getattr(i, n) for i in known], axis=0) for n in ("offset", "scale"))
+    return Target(offset=tuple(offset.tolist()), scale=tuple(scale.tolist()), **facts)
+
+
+def _target(recipe: Recipe, samples: Sequence[Sample]) -> Target | None:
+    """What the images are like that the model gives; None where it gives labels."""
+    if recipe.method.truth != "image":
+        return None
+    known = [s for s in samples if len(s.targets)]
+    own = recipe.normalise_target is not None
+    types = {s.dtype for s in known}
+    return target_of(
+        [s.target_intensity for s in known] if own else [],
+        dtype=types.pop() if len(types) == 1 else "",
+    )
+
+
 def _content(pairs: Iterable[Pair]) -> str:
-    """Hash of the content of the images and labels that trained."""
+    """Hash of the content of the images that trained, and of what was known of them, each once."""
+    files = dict.fromkeys(f for p in pairs for f in (p.image, p.labels, p.target, p.cost) if f)
     total = hashlib.sha256()
-    for pair in pairs:
-        for file in (pair.image, pair.labels):
-            if file is not None and file.is_file():
-                total.update(hashlib.sha256(file.read_bytes()).digest())
+    for file in files:
+        if file.is_file():
+            total.update(hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()

@@ -14,24 +14,54 @@ if TYPE_CHECKING:
 
 def image_row(name: str, prediction: Prediction, objects: Table, seconds: float) -> dict[str, Any]:
     """The row of an image that was predicted."""
-    labels, scores = prediction.labels, prediction.scores
+    scores = prediction.scores
+    if prediction.result is not None:
+        return _transformed_row(name, prediction, seconds)
     size = next((objects[k] for k in ("equivalent_diameter",) if k in objects), np.array([]))
     row: dict[str, Any] = {
         "image": name,
         "status": "done",
-        "objects": int(labels.max(initial=0)),
+        "objects": prediction.count,
         "median_diameter": float(np.median(size)) if len(size) else np.nan,
-        "foreground": float(np.count_nonzero(prediction.foreground) / max(labels.size, 1)),
+        "foreground": float(prediction.foreground.mean()) if prediction.foreground.size else 0.0,
         "diameter_used": np.nan if prediction.diameter is None else prediction.diameter,
     }
     for key in ("probability", "flow_error"):
         values = objects.get(key, np.array([]))
         row[f"mean_{key}"] = float(np.mean(values)) if len(values) else np.nan
     row |= scores._asdict()
-    row["novelty"] = prediction.novelty
-    row["seconds"] = round(seconds, 3)
-    row["error"] = ""
-    return row
+    return row | _rest(prediction, seconds)
+
+
+def _transformed_row(name: str, prediction: Prediction, seconds: float) -> dict[str, Any]:
+    """The row of an image that was turned into another."""
+    result, scores = prediction.result, prediction.scores
+    assert result is not None
+    doubtful, pixels = prediction.doubtful, np.asarray(result.data)
+    row = {
+        "image": name,
+        "status": "done",
+        "channels": result.n_channels,
+        "mean": float(pixels.mean(dtype=np.float64)),
+        "std": float(pixels.std(dtype=np.float64)),
+        "uncertainty": scores.uncertainty,
+        "aleatoric": scores.aleatoric,
+        "epistemic": scores.epistemic,
+        "image_uncertainty": scores.image_uncertainty,
+        "not_measurable": np.nan if doubtful is None else float(doubtful.mean()),
+    }
+    return row | _rest(prediction, seconds)
+
+
+def _rest(prediction: Prediction, seconds: float) -> dict[str, Any]:
+    """What the rows of all images end with."""
+    cycle = prediction.cycle
+    return {
+        **({} if cycle is None else {"cycle_error": float(cycle.mean(dtype=np.float64))}),
+        "novelty": prediction.novelty,
+        "seconds": round(seconds, 3),
+        "error": "",
+    }
 
 
 def failed_row(name: str, error: str) -> dict[str, Any]:

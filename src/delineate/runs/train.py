@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from delineate.data.layouts import Pair, find_pairs
+from delineate.data.normalise import Normalise
 from delineate.data.samples import Preparation, Sample, prepare
+from delineate.data.splits import Split
 from delineate.errors import DataError, RecipeError
 from delineate.recipe import Recipe
 from delineate.runs.assess import assess
 from delineate.runs.members import Member, member_folder, member_splits, train_member
-from delineate.runs.record import claim, describe
+from delineate.runs.record import claim, describe, target_of
 
 log = logging.getLogger("delineate")
 
@@ -92,13 +94,7 @@ def train(
         raise RecipeError("data.images is not set: which folder holds the training images?")
     check_options(recipe.train)
     reporter.stage("looking for images")
-    pairs = find_pairs(
-        recipe.data.images,
-        recipe.data.labels,
-        recipe.data.classes,
-        recipe.data.table,
-        recipe.data.soft,
-    )
+    pairs = training_pairs(recipe)
     splits = member_splits(recipe, pairs)
     claim(out, recipe, start, member_splits(recipe, pairs, recipe.ensemble.folds))
     if (out / "model" / FILE).is_file():
@@ -110,19 +106,13 @@ def train(
     used = {pair.name: pair for split in splits for part in split for pair in part}
     trained = {pair.name: pair for split in splits for pair in split.train}
     ndim, channels = _geometry(recipe, trained.values())
-    preparation = Preparation(
-        recipe.method,
-        recipe.normalise,
-        recipe.data.diameter,
-        channels,
-        recipe.data.channels,
-        ndim,
-        recipe.data.axes,
-    )
+    preparation = preparation_of(recipe, channels, ndim)
     reporter.stage(_preparing(splits, len(used)))
-    prepared = prepare(list(used.values()), preparation, out / "cache", reporter.preparing)
+    cache = recipe.data.cache or out / "cache"
+    prepared = prepare(list(used.values()), preparation, cache, reporter.preparing)
     samples = dict(zip(used, prepared, strict=True))
-    if not any(len(samples[name].centres) for name in trained):
+    labelled = any(len(samples[name].centres) for name in trained)
+    if recipe.method.truth != "image" and not labelled:
         raise DataError(f"{recipe.data.images}: no object is labelled in any training image")
     members: list[Member] = []
     for number, split in enumerate(splits):
@@ -142,15 +132,19 @@ def train(
         )
         members.append(member)
     description = describe(recipe, channels, ndim, prepared, splits, members, start)
-    model = Model(description, tuple(m.state for m in members), allow_imports=allow_imports)
+    back = way_back(description, members, prepared, allow_imports)
+    model = Model(
+        description, tuple(m.state for m in members), back=back, allow_imports=allow_imports
+    )
     options = RunOptions(device=recipe.train.device, precision=recipe.train.precision)
     runners = [Runner([network], recipe.method, ndim, options) for network in model.networks()]
+    known = {name: s for name, s in samples.items() if len(s.image) and len(s.targets)}
     cases: list[Case] = [
-        (runner, [samples[p.name] for p in split.val])
+        (runner, [known[p.name] for p in split.val if p.name in known])
         for runner, split in zip(runners, splits, strict=True)
     ]
     seen: list[Case] = [
-        (runner, [samples[p.name] for p in split.train])
+        (runner, [s for p in split.train if len((s := samples[p.name]).image)])
         for runner, split in zip(runners, splits, strict=True)
     ]
     settled = _settled(description, cases, reporter)
@@ -158,10 +152,88 @@ def train(
     scales = [_scale(recipe, *case, reporter) for case in seen]
     model = replace(model, description=settled, scale=scales[0], _built=[])
     reporter.stage("predicting the images left out")
-    model = assess(model, splits, seen, scales, out, options)
+    left_out = [Split(s.train, [p for p in s.val if p.name in known]) for s in splits]
+    model = assess(model, left_out, seen, scales, out, options)
     model.save(out / "model")
     _clear(out / "cache")
     return model
+
+
+def training_pairs(recipe: Recipe) -> list[Pair]:
+    """The images of a recipe, and what is known of them.
+
+    Raises
+    ------
+    DataError, ReadError : as for `find_pairs`.
+    """
+    data = recipe.data
+    assert data.images is not None
+    return find_pairs(
+        data.images,
+        data.labels,
+        data.classes,
+        data.table,
+        data.soft,
+        targets=data.targets,
+        cost=data.cost,
+        truth=recipe.method.truth,
+        unpaired=data.unpaired,
+        needs_truth=recipe.regime.needs_truth,
+    )
+
+
+def preparation_of(recipe: Recipe, channels: int, ndim: int) -> Preparation:
+    """How the images of a recipe become samples for a network of so many channels and axes."""
+    data = recipe.data
+    return Preparation(
+        recipe.method,
+        recipe.normalise,
+        data.diameter,
+        channels,
+        data.channels,
+        ndim,
+        data.axes,
+        recipe.normalise_target,
+        data.target_channels,
+        data.planes,
+        data.z_channels,
+        recipe.regime.needs_truth,
+    )
+
+
+def way_back(
+    description: Description,
+    members: Sequence[Member],
+    samples: Sequence[Sample],
+    allow_imports: bool,
+) -> Model | None:
+    """The model of the way back, from the pictures that a method gives to its images.
+
+    Its recipe is that of the way there, turned round; None where the members have none.
+    """
+    from delineate.methods.regression import Regression
+    from delineate.model import Model
+
+    if not all(member.back for member in members):
+        return None
+    recipe, channels = description.recipe, description.in_channels
+    pictures = recipe.normalise_target or recipe.normalise
+    turned = {
+        "name": f"{recipe.name}-back",
+        "description": f"the way back of {recipe.name}",
+        "normalise": Normalise(kind="mask") if recipe.method.truth == "classes" else pictures,
+        "normalise_target": recipe.normalise,
+        "method": Regression(channels=channels),
+        "network": getattr(recipe.regime, "back_network", None) or recipe.network,
+    }
+    own = {
+        "recipe": recipe.model_copy(update=turned),
+        "in_channels": recipe.method.picture_channels(description.ndim),
+        "target": target_of([s.intensity for s in samples]),
+        "scores": tuple({} for _ in members),
+    }
+    weights = tuple(member.back for member in members)
+    return Model(description.model_copy(update=own), weights, allow_imports=allow_imports)
 
 
 def _preparing(splits: list[Any], used: int) -> str:
@@ -209,27 +281,30 @@ def _geometry(recipe: Recipe, pairs: Iterable[Pair]) -> tuple[int, int]:
     """Spatial axes and channels of the network: as the recipe says, else as the images have."""
     from delineate.io import read
 
+    data = recipe.data
     kinds, numbers = set(), set()
     for pair in pairs:
-        image = read(pair.image, axes=recipe.data.axes)
-        kinds.add(len(image.spatial_axes))
-        numbers.add(image.n_channels)
-    ndim: int | None = recipe.data.ndim
+        if pair.only == "target":
+            continue
+        image = read(pair.image, axes=data.axes)
+        channels = image.n_channels if data.channels is None else len(data.channels)
+        if data.z_channels:
+            channels *= image.sizes.get("Z", 1) if data.planes is None else len(data.planes)
+        kinds.add(2 if data.z_channels else len(image.spatial_axes))
+        numbers.add(channels)
+    ndim: int | None = data.ndim
     if ndim is None:
         if len(kinds) > 1:
             raise DataError("some images have a Z axis and some do not: set data.ndim")
         ndim = kinds.pop()
-    channels = recipe.data.in_channels
-    if channels is None and recipe.data.channels is not None:
-        channels = len(recipe.data.channels)
-    if channels is None:
-        if len(numbers) > 1 and numbers != {1, 3}:
-            raise DataError(
-                f"images have {', '.join(map(str, sorted(numbers)))} channels: choose with "
-                "data.channels or data.in_channels"
-            )
-        channels = max(numbers)
-    return ndim, channels
+    if data.in_channels is not None:
+        return ndim, data.in_channels
+    if len(numbers) > 1 and numbers != {1, 3}:
+        raise DataError(
+            f"images have {', '.join(map(str, sorted(numbers)))} channels: choose with "
+            "data.channels or data.in_channels"
+        )
+    return ndim, max(numbers)
 
 
 def _scale(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from delineate.methods.segmentation import Segmentation
 from delineate.training.tune import FEWEST, Case, chosen_samples
 from delineate.uncertainty import Temperature, fit_temperature, join_samples, sample_pixels
 
@@ -15,7 +16,7 @@ PIXELS = 20_000
 
 
 def calibrate(cases: Sequence[Case], seed: int, most: int = 48) -> Temperature | None:
-    """Fit the temperature of a method on the validation images of each member.
+    """Fit the temperature of a method on the validation images of each member; images have none.
 
     Guo et al. 2017, "On calibration of modern neural networks"; see `fit_temperature`. Members
     are calibrated together, each on the images that it left out; a mixture of calibrated members
@@ -29,13 +30,15 @@ def calibrate(cases: Sequence[Case], seed: int, most: int = 48) -> Temperature |
     most : images looked at, at most.
     """
     chosen = chosen_samples(cases, most)
-    if len(chosen) < FEWEST:
+    if len(chosen) < FEWEST or not isinstance(chosen[0][0].method, Segmentation):
         return None
     rng = np.random.default_rng(seed)
     parts = []
     for runner, sample in chosen:
+        method = runner.method
+        assert isinstance(method, Segmentation)
         maps = torch.from_numpy(runner.maps(sample.image))
-        probabilities = runner.method.distribution(maps[None])[0].numpy()
-        truth = runner.method.true_classes(np.asarray(sample.targets))
+        probabilities = method.distribution(maps[None])[0].numpy()
+        truth = method.true_classes(np.asarray(sample.targets))
         parts.append(sample_pixels(probabilities, truth, rng, PIXELS, ignore=-1))
     return fit_temperature(*join_samples(*parts))

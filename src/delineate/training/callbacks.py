@@ -6,7 +6,7 @@ import csv
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -83,7 +83,9 @@ class Log(Callback):
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Write metrics.csv anew, with the row of this round."""
-        scores = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val_")}
+        logged = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        scores = {k: v for k, v in logged.items() if k.startswith("val_")}
+        parts = {k: v for k, v in logged.items() if k.startswith("gan_")}
         self.rows.append(
             {
                 "step": trainer.global_step,
@@ -93,6 +95,7 @@ class Log(Callback):
                 "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
                 "patches_per_second": self._speed(),
                 **scores,
+                **parts,
             }
         )
         columns = list(dict.fromkeys(k for row in self.rows for k in row))
@@ -108,20 +111,22 @@ class Log(Callback):
 
 
 class Keep(Callback):
-    """Writes best.ckpt where the score grew, then last.ckpt, after each round; never half a file.
+    """Writes best.ckpt where the score is better, then last.ckpt, after each round; no half files.
 
     Parameters
     ----------
     folder : of the checkpoints; it may be moved between two runs.
-    monitor : score whose largest value is best; None keeps the last only.
+    monitor : score that tells which weights are best; None keeps the last only.
+    mode : whether its largest or its smallest value is best.
 
     A run that is killed between the two writes goes on from the older last.ckpt and writes the
     same best.ckpt again.
     """
 
-    def __init__(self, folder: Path, monitor: str | None) -> None:
+    def __init__(self, folder: Path, monitor: str | None, mode: Literal["max", "min"]) -> None:
         self.folder = folder
         self.monitor = monitor
+        self.mode = mode
         self.best: float | None = None
         self.stopped = False
 
@@ -138,7 +143,10 @@ class Keep(Callback):
         self.stopped = bool(trainer.should_stop)
         if self.monitor is not None:
             score = float(trainer.callback_metrics[self.monitor])
-            if self.best is None or score > self.best:
+            better = self.best is None or (
+                score > self.best if self.mode == "max" else score < self.best
+            )
+            if better:
                 self.best = score
                 self._save(trainer, "best.ckpt")
         self._save(trainer, "last.ckpt")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from delineate.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,8 +35,10 @@ class TrainOptions(BaseModel):
         description="steps before them that keep the encoder as it is, for pretrained weights",
     )
     batch: int = Field(8, ge=1, description="patches in a step")
-    patch: int | None = Field(
-        None, ge=16, description="side of a patch in pixels; null: 192 in 2D, 64 in 3D"
+    patch: Annotated[int, Field(ge=8)] | tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        None,
+        description="side of a patch in pixels, or one for each axis, such as 16,96,96; null: 192 "
+        "in 2D, 64 in 3D",
     )
     optimizer: Literal["adamw", "sgd"] = Field(
         "adamw", description="sgd is Cellpose's published choice, with learning_rate 0.2"
@@ -59,7 +63,7 @@ class TrainOptions(BaseModel):
     centres: Literal["objects", "classes", "anywhere"] | None = Field(
         None,
         description="what patches lie around: objects; classes: pixels of each class equally "
-        "often; null: classes where label files hold classes, else objects",
+        "often; anywhere; null: what the method learns, and anywhere where that is an image",
     )
     centred: float | None = Field(
         None,
@@ -86,14 +90,32 @@ class TrainOptions(BaseModel):
         """Optimiser steps that are taken: rounds of equal length, so hardly more than asked for."""
         return self.epochs * self.steps_per_epoch
 
-    def placing(self, truth: Literal["objects", "classes"]) -> Placing:
-        """Where patches lie, for a method whose label files hold objects or classes."""
-        centres = self.centres or truth
+    def placing(self, truth: Literal["objects", "classes", "image"]) -> Placing:
+        """Where patches lie, for a method that learns objects, classes or images."""
+        centres = self.centres or ("anywhere" if truth == "image" else truth)
         default = 1.0 if centres == "classes" else 0.5
         return Placing(centres, default if self.centred is None else self.centred)
 
+    @field_validator("patch", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """Numbers with commas, as the command line gives them."""
+        return tuple(value.split(",")) if isinstance(value, str) and "," in value else value
+
     def patch_shape(self, ndim: int) -> tuple[int, ...]:
-        """Spatial shape of a patch."""
+        """Spatial shape of a patch.
+
+        Raises
+        ------
+        RecipeError : the recipe gives a side for each of other axes.
+        """
+        if isinstance(self.patch, tuple):
+            if len(self.patch) != ndim:
+                raise RecipeError(
+                    f"train.patch has {len(self.patch)} sides, {', '.join(map(str, self.patch))}, "
+                    f"for {ndim} axes: give {ndim}, or one for all"
+                )
+            return self.patch
         return (self.patch or (192 if ndim == 2 else 64),) * ndim
 
     def optimiser(self, parameters: Iterable[nn.Parameter], total: int) -> dict[str, Any]:

@@ -1,23 +1,19 @@
-"""Supervised regime: images and labels, the method's own loss."""
+"""Supervised regime: images and their truth, the method's own loss."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from delineate.data.augment import MARGIN
-from delineate.data.patches import Batch
-from delineate.data.samples import Sample
 from delineate.errors import RecipeError
 from delineate.inference.runner import channels_last
-from delineate.methods.base import Method
-from delineate.training.options import TrainOptions
+from delineate.training.setting import Setting
 
 VALIDATION_CROP = {2: 768, 3: 128}
 """Validation looks at the middle of larger images, so that it stays a small part of training."""
@@ -26,36 +22,38 @@ VALIDATION_CROP = {2: 768, 3: 128}
 class Supervised(lightning.LightningModule):
     """Trains a network on patches and scores it on whole validation images.
 
-    Parameters
-    ----------
-    network : its output has the channels of `method`.
-    method : loss, activation and score.
-    options : optimiser and schedule.
-    total_steps : steps of the whole training, for the schedule.
-    samples : images to validate on.
+    `monitor` is the score that decides which weights are best, `mode` whether the largest or the
+    smallest of it; None keeps the last weights.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        method: Method,
-        options: TrainOptions,
-        total_steps: int,
-        samples: Sequence[Sample],
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.method = method
-        self.options = options
-        self.total_steps = total_steps
-        self.samples = list(samples)
-        self.validation: list[dict[str, float]] = []
+    monitor: str | None
+    mode: Literal["max", "min"] = "max"
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Loss of a batch of patches."""
-        memory = channels_last(batch.image.ndim - 2)
-        output = self.network(batch.image.contiguous(memory_format=memory))
-        loss = self.method.loss(output, batch.targets, batch.valid)
+    def __init__(self, setting: Setting) -> None:
+        super().__init__()
+        self.network = setting.network
+        self.method = setting.method
+        self.options = setting.options
+        self.total_steps = setting.total
+        self.samples = list(setting.samples)
+        self.validation: list[dict[str, float]] = []
+        if not hasattr(type(self), "monitor"):
+            self.monitor = f"val_{self.method.monitor}"
+        if not self.samples:
+            self.monitor = None
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The network's output for (B, C, …), in the memory format that convolutions like."""
+        output: Tensor = self.network(image.contiguous(memory_format=channels_last(image.ndim - 2)))
+        return output
+
+    def checked(self, loss: Tensor) -> Tensor:
+        """A loss that is finite.
+
+        Raises
+        ------
+        RecipeError : it is not.
+        """
         if not torch.isfinite(loss):
             raise RecipeError(
                 f"the loss became {loss.item()} at step {self.global_step}: lower "
@@ -63,24 +61,51 @@ class Supervised(lightning.LightningModule):
             )
         return loss
 
-    def validation_step(self, index: int, _: int) -> None:
-        """Loss and scores of one whole image, its middle where it is large."""
-        sample = self.samples[int(index)]
-        ndim = sample.labels.ndim
-        starts = [max(0, (n - VALIDATION_CROP[ndim]) // 2) for n in sample.labels.shape]
+    def training_step(self, batch: Any, _: int) -> Any:
+        """Loss of a `Batch` of patches."""
+        output = self.forward(batch.image)
+        return self.checked(self.method.loss(output, batch.targets, batch.valid))
+
+    def validation_crop(self, index: int) -> tuple[Tensor, Tensor, Tensor, np.ndarray[Any, Any]]:
+        """A validation image, its middle where it is large.
+
+        Returns
+        -------
+        image (1, C, …), targets (1, K, …) and weights (1, 1, …) on the device; and the truth that
+        the method scores against.
+        """
+        sample = self.samples[index]
+        ndim = sample.image.ndim - 1
+        shape = sample.image.shape[1:]
+        starts = [max(0, (n - VALIDATION_CROP[ndim]) // 2) for n in shape]
         crop = tuple(slice(s, s + VALIDATION_CROP[ndim]) for s in starts)
         full = (slice(None), *crop)
         image = torch.from_numpy(np.array(sample.image[full]))[None].to(self.device)
         targets = torch.from_numpy(np.array(sample.targets[full]))[None].to(self.device)
+        valid = torch.ones_like(image[:, :1])
+        if sample.cost is not None:
+            valid = torch.from_numpy(np.array(sample.cost[crop]))[None, None].to(self.device)
+        truth = sample.truth[full if sample.truth.ndim > ndim else crop]
+        return image, targets, valid, np.array(truth)
+
+    def whole(self, image: Tensor) -> Tensor:
+        """The network's output for a whole image (1, C, …), seen beyond its edges as in patches."""
+        ndim = image.ndim - 2
         margin, divisor = MARGIN[ndim], int(getattr(self.network, "divisor", 1))
         pad = [(margin, margin + -(n + 2 * margin) % divisor) for n in image.shape[2:]]
         padded = functional.pad(image, [n for both in reversed(pad) for n in both])
-        output = self.network(padded.contiguous(memory_format=channels_last(ndim)))
-        output = output[(..., *(slice(margin, margin + n) for n in image.shape[2:]))]
-        loss = float(self.method.loss(output, targets, torch.ones_like(targets[:, :1])))
-        maps = self.method.activate(output)[0].cpu().numpy()
-        scores = self.method.score(maps, np.array(sample.labels[crop]))
-        self.validation.append({"loss": loss, **scores})
+        output = self.forward(padded)
+        for axis, n in enumerate(image.shape[2:], 2):
+            output = output.narrow(axis, margin, n)
+        return output
+
+    def validation_step(self, index: int, _: int) -> None:
+        """Loss and scores of one whole image."""
+        image, targets, valid, truth = self.validation_crop(int(index))
+        output = self.whole(image)
+        loss = float(self.method.loss(output, targets, valid))
+        maps = self.method.activate(output)[0].float().cpu().numpy()
+        self.validation.append({"loss": loss, **self.method.score(maps, truth)})
 
     def on_validation_epoch_end(self) -> None:
         """Mean over the validation images of each score."""

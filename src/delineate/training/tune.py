@@ -42,13 +42,15 @@ def tune(cases: Sequence[Case], most: int = 48) -> Tuned | None:
     Parameters
     ----------
     cases : the trained members, each with its validation images at the common scale; None is
-        returned for fewer than `FEWEST` images.
+        returned for fewer than `FEWEST` images, and where there is nothing to choose.
     most : images looked at, at most.
     """
     chosen = chosen_samples(cases, most)
     if len(chosen) < FEWEST:
         return None
     candidates = chosen[0][0].method.candidates()
+    if len(candidates) == 1:
+        return None
     scores = np.zeros((len(candidates), len(chosen)))
     for j, (runner, sample) in enumerate(chosen):
         maps = runner.maps(sample.image)

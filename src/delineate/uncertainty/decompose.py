@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,22 +25,73 @@ class Spread:
 
     Parameters
     ----------
-    aleatoric : variance that each draw expects of the labels, in [0, 0.25]: better images help.
-    epistemic : variance of the draws about their mean, in [0, 0.25]: more labels help.
-    entropy : predictive entropy −Σ p̄ ln p̄, nats, in [0, ln K].
+    aleatoric : variance that each draw expects of the truth: better images help. Of class
+        probabilities it is in [0, 0.25].
+    epistemic : variance of the draws about their mean: more labels help.
+    entropy : predictive entropy −Σ p̄ ln p̄, nats, in [0, ln K]; None where there are no classes.
     mutual_information : entropy less the mean entropy of the draws, nats (BALD; Houlsby et al.
-        2011, arXiv:1112.5745).
+        2011, arXiv:1112.5745); None where there are no classes.
+    limit : no sum of the two variances is larger.
     """
 
     aleatoric: NDArray[np.float32]
     epistemic: NDArray[np.float32]
-    entropy: NDArray[np.float32]
-    mutual_information: NDArray[np.float32]
+    entropy: NDArray[np.float32] | None = None
+    mutual_information: NDArray[np.float32] | None = None
+    limit: float = LIMIT
 
     @property
     def predictive(self) -> NDArray[np.float32]:
-        """Aleatoric plus epistemic: mean over the classes of p̄(1 − p̄), in [0, 0.25]."""
-        return np.minimum(self.aleatoric + self.epistemic, np.float32(LIMIT))
+        """Aleatoric plus epistemic; of class probabilities the mean over classes of p̄(1 − p̄)."""
+        return np.minimum(self.aleatoric + self.epistemic, np.float32(self.limit))
+
+    def fields(self) -> dict[str, NDArray[np.float32]]:
+        """The images that there are, by name."""
+        names = ("aleatoric", "epistemic", "entropy", "mutual_information")
+        return {n: v for n in names if (v := getattr(self, n)) is not None}
+
+    def scaled(self, factor: float) -> Spread:
+        """Both variances times a factor, for other units; there are no entropies of images."""
+        limit = self.limit * factor
+        return Spread(
+            self.aleatoric * np.float32(factor), self.epistemic * np.float32(factor), limit=limit
+        )
+
+    def first(self) -> Spread:
+        """That of the first image of a batch."""
+        return self._with({n: v[0] for n, v in self.fields().items()})
+
+    def _with(self, fields: Mapping[str, NDArray[np.float32]]) -> Spread:
+        return Spread(
+            fields["aleatoric"],
+            fields["epistemic"],
+            fields.get("entropy"),
+            fields.get("mutual_information"),
+            self.limit,
+        )
+
+    def enlarged(self, shape: tuple[int, ...]) -> Spread:
+        """Room for an image of another shape; what is 0 everywhere takes no memory."""
+        zero = np.broadcast_to(np.float32(0), shape)
+        return self._with(
+            {
+                n: zero if v.size and not any(v.strides) else np.empty(shape, np.float32)
+                for n, v in self.fields().items()
+            }
+        )
+
+    def put(self, where: slice, part: Spread) -> None:
+        """Set a piece along the first axis."""
+        own = part.fields()
+        for name, values in self.fields().items():
+            if values.flags.writeable:
+                values[where] = own[name]
+
+    @staticmethod
+    def stacked(parts: Sequence[Spread]) -> Spread:
+        """Several images as one, along a new first axis."""
+        fields = [part.fields() for part in parts]
+        return parts[0]._with({n: np.stack([f[n] for f in fields]) for n in fields[0]})
 
 
 class Moments(NamedTuple):

@@ -16,7 +16,9 @@ from delineate.uncertainty.decompose import Spread
 class ImageScores(NamedTuple):
     """Means of the maps of one image; all but the last are over the predicted foreground.
 
-    Without foreground these are NaN: there is nothing to score. Tables show an empty cell.
+    Without foreground these are NaN: there is nothing to score. Tables show an empty cell. Of an
+    image method all pixels are foreground, entropies are NaN, and variances are those of the
+    normalised intensity.
     """
 
     uncertainty: float
@@ -52,16 +54,23 @@ def image_scores(spread: Spread, foreground: ArrayLike) -> ImageScores:
     """
     mask = np.asarray(foreground)
     _check_shape(spread, mask, "the foreground")
-    maps = (spread.aleatoric, spread.epistemic, spread.entropy, spread.mutual_information)
-    sums, whole, pixels = np.zeros(len(maps)), 0.0, 0
+    maps = spread.fields()
+    sums, whole, pixels = dict.fromkeys(maps, 0.0), 0.0, 0
     for slab in slabs(mask.shape):
         inside = mask[slab] != 0
         pixels += int(np.count_nonzero(inside))
-        sums += [float(m[slab][inside].sum(dtype=np.float64)) for m in maps]
-        whole += sum(float(m[slab].sum(dtype=np.float64)) for m in maps[:2])
-    a, e, entropy, information = (float(s) / pixels if pixels else math.nan for s in sums)
-    image = whole / mask.size if mask.size else math.nan
-    return ImageScores(a + e, a, e, entropy, information, image)
+        for name, values in maps.items():
+            sums[name] += float(values[slab][inside].sum(dtype=np.float64))
+        whole += sum(float(maps[n][slab].sum(dtype=np.float64)) for n in ("aleatoric", "epistemic"))
+    mean = {name: s / pixels if pixels else math.nan for name, s in sums.items()}
+    return ImageScores(
+        mean["aleatoric"] + mean["epistemic"],
+        mean["aleatoric"],
+        mean["epistemic"],
+        mean.get("entropy", math.nan),
+        mean.get("mutual_information", math.nan),
+        whole / mask.size if mask.size else math.nan,
+    )
 
 
 def object_scores(spread: Spread, labels: ArrayLike) -> Table:

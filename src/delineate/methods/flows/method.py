@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from delineate.errors import LabelError
-from delineate.methods.base import Decoded, Maps, Method
+from delineate.methods.base import Decoded, Maps
+from delineate.methods.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,7 @@ FLOW_GAIN = 5.0
 """The network's flow channels are trained to this multiple of the unit vectors."""
 
 
-class Flows(Method):
+class Flows(Segmentation):
     """Flow to the centre of each object, and the probability of being inside one.
 
     Maps are the flow along each spatial axis in units of the unit vector, the probability of being
@@ -125,6 +126,14 @@ class Flows(Method):
     def true_classes(self, targets: Maps) -> NDArray[np.int64]:
         """Inside or not; with classes, the class."""
         return np.rint(targets[-1]).astype(np.int64)
+
+    def true_picture(self, targets: Tensor) -> Tensor:
+        """Inside or not; with classes, each class."""
+        from delineate.methods.losses import one_hot
+
+        if not self.classes:
+            return targets[:, -1:]
+        return one_hot(targets[:, -1].round(), self.classes + 1)[:, 1:]
 
     def decode(self, maps: Maps) -> Decoded:
         """Follow the flow of the pixels inside; those that end together are one object.
