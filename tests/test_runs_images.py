@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from torch import Tensor, nn
 
 from conftest import disks
 from delineate.errors import ModelError
 from delineate.image import Image
 from delineate.inference.runner import RunOptions
 from delineate.io import find_images, read, write_image
-from delineate.model import Model, load
+from delineate.model import Description, Model, Target, load
 from delineate.recipe import Recipe
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Settings, predict_folder
@@ -81,6 +82,13 @@ def restored(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
         normalise_target={"kind": "percentile", "high": 99.8},
     )
     return train(made, tmp_path_factory.mktemp("run"))
+
+
+class Same(nn.Module):
+    """Gives back what it is given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
 
 
 def pearson(a: np.ndarray, b: np.ndarray) -> float:
@@ -268,3 +276,16 @@ def test_planes_as_channels_of_a_2d_network(tmp_path: Path) -> None:
     result = model.predict(stack, axes="ZYX", options=EXACT).result
     assert result is not None and result.axes == "CYX"
     assert pearson(np.asarray(result.data)[0], image) > 0.85
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e31])
+def test_units_are_those_of_the_file_whatever_its_type(pairs: Path, factor: float) -> None:
+    """A network that gives back what it sees: the result is the image."""
+    rng = np.random.default_rng(0)
+    made = Recipe.build({"method": {"name": "regression"}})
+    model = Model(Description(schema=1, recipe=made, in_channels=1, ndim=2, target=Target()), ({},))
+    model._built.append(Same())
+    image = (1e6 + rng.random((40, 50))) * factor
+    result = model.predict(image, options=EXACT).result
+    assert result is not None
+    np.testing.assert_allclose(np.asarray(result.data)[0], image, rtol=1e-6)

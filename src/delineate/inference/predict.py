@@ -87,6 +87,7 @@ def predict(
         point = seen if data.z_channels else select_axes(whole, Selection(planes=data.planes))
         own = pixels[:1] if pixels.strides[0] == 0 else pixels  # grey, shown as three channels
         check_pixels(own, str(image.source or "the image"))
+        raw = own
         own = single_precision(own, normalise, str(image.source or "the image"))
         pixels = np.broadcast_to(own, pixels.shape)
         intensity = normalise.fit(pixels)
@@ -109,7 +110,7 @@ def predict(
                 point,
                 runner.method,
                 by_plane,
-                intensity=units.intensity or intensity,
+                intensity=units.intensity or of_file(intensity, raw, own),
                 doubt=units.doubt,
                 keep_spread=keep_spread,
             )
@@ -191,7 +192,7 @@ def single_precision(pixels: NDArray[Any], normalise: Normalise, name: str) -> N
     low, high = float(pixels.min()), float(pixels.max())
     largest = max(abs(low), abs(high))
     extreme = largest > 1e30 or 0 < largest < 1e-30
-    if normalise.kind in ("range", "none"):
+    if normalise.absolute:
         if extreme:
             raise ImageError(
                 f"{name}: pixels up to {largest:g} cannot be computed with; scale them"
@@ -203,6 +204,16 @@ def single_precision(pixels: NDArray[Any], normalise: Normalise, name: str) -> N
     scaled -= low / largest
     scaled /= high / largest - low / largest
     return scaled.astype(np.float32)
+
+
+def of_file(intensity: Intensity, raw: NDArray[Any], own: NDArray[Any]) -> Intensity:
+    """An intensity map found on what `single_precision` made of an image, in units of its file."""
+    if own is raw or raw.dtype.kind == "b" or raw.dtype.itemsize < 4:
+        return intensity
+    low, high = float(raw.min()), float(raw.max())
+    span = (high - low) or 1.0
+    offset = (low + intensity.offset.astype(np.float64) * span).astype(np.float32)
+    return Intensity(offset, (intensity.scale.astype(np.float64) * span).astype(np.float32))
 
 
 def whole_posterior(

@@ -157,6 +157,7 @@ def train_member(
         recipe.augment,
         seed=recipe.seed + number,
         folder=folder,
+        part=recipe.data.part,
         tell=tell,
         after_validation=after_validation,
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from delineate.data.layouts import training_pairs
 from delineate.data.samples import prepare
 from delineate.errors import RecipeError
 from delineate.recipe import Recipe
 from delineate.runs.members import first_network, member_splits
-from delineate.runs.train import Reporter, Silent, _clear, _geometry, preparation_of, training_pairs
+from delineate.runs.train import Reporter, Silent, _clear, _geometry, preparation_of
 
 if TYPE_CHECKING:
     from delineate.model import Model
@@ -42,7 +43,8 @@ def find_rates(
             f"the learning rate is sought with the method's own loss on pairs, which regime "
             f"{recipe.regime.name} does not train with here: set train.learning_rate by hand"
         )
-    pairs = member_splits(recipe, training_pairs(recipe))[0].train
+    every = training_pairs(data, recipe.method.truth, recipe.regime.needs_truth)
+    pairs = member_splits(recipe, every)[0].train
     ndim, channels = _geometry(recipe, pairs)
     preparation = preparation_of(recipe, channels, ndim)
     reporter.stage(f"preparing {len(pairs)} training images")

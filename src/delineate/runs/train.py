@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from delineate.data.layouts import Pair, find_pairs
+from delineate.data.layouts import training_pairs
 from delineate.data.normalise import Normalise
+from delineate.data.pairs import Pair
 from delineate.data.samples import Preparation, Sample, prepare
 from delineate.data.splits import Split
 from delineate.errors import DataError, RecipeError
@@ -94,7 +95,7 @@ def train(
         raise RecipeError("data.images is not set: which folder holds the training images?")
     check_options(recipe.train)
     reporter.stage("looking for images")
-    pairs = training_pairs(recipe)
+    pairs = training_pairs(recipe.data, recipe.method.truth, recipe.regime.needs_truth)
     splits = member_splits(recipe, pairs)
     claim(out, recipe, start, member_splits(recipe, pairs, recipe.ensemble.folds))
     if (out / "model" / FILE).is_file():
@@ -157,29 +158,6 @@ def train(
     model.save(out / "model")
     _clear(out / "cache")
     return model
-
-
-def training_pairs(recipe: Recipe) -> list[Pair]:
-    """The images of a recipe, and what is known of them.
-
-    Raises
-    ------
-    DataError, ReadError : as for `find_pairs`.
-    """
-    data = recipe.data
-    assert data.images is not None
-    return find_pairs(
-        data.images,
-        data.labels,
-        data.classes,
-        data.table,
-        data.soft,
-        targets=data.targets,
-        cost=data.cost,
-        truth=recipe.method.truth,
-        unpaired=data.unpaired,
-        needs_truth=recipe.regime.needs_truth,
-    )
 
 
 def preparation_of(recipe: Recipe, channels: int, ndim: int) -> Preparation:

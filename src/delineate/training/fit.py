@@ -85,6 +85,7 @@ def fit(
     *,
     seed: int,
     folder: Path,
+    part: int | None = None,
     tell: Callable[[Progress], None] | None = None,
     after_validation: Callable[[Path], None] | None = None,
 ) -> Fitted:
@@ -97,6 +98,7 @@ def fit(
     regime : how weights are found.
     train : prepared images to train on.
     folder : receives ``checkpoints/``, ``metrics.csv``.
+    part : at most so many images are drawn from in one round; None: all.
     tell : called after every step.
     after_validation : called with metrics.csv after each validation.
 
@@ -109,7 +111,7 @@ def fit(
     options, ndim = setting.options, setting.ndim
     check_options(options)
     device = resolve_device(options.device)
-    patches = _patches(setting, regime, train, augment, seed)
+    patches = _patches(setting, regime, train, augment, seed, part)
     scored = [s for s in setting.samples if scores_with(s, regime)]
     every = max(1, len(scored) / options.validation_images)
     chosen = [scored[int(i * every)] for i in range(min(len(scored), options.validation_images))]
@@ -166,7 +168,12 @@ def scores_with(sample: Sample, regime: AnyRegime) -> bool:
 
 
 def _patches(
-    setting: Setting, regime: AnyRegime, train: Sequence[Sample], augment: Augment, seed: int
+    setting: Setting,
+    regime: AnyRegime,
+    train: Sequence[Sample],
+    augment: Augment,
+    seed: int,
+    part: int | None,
 ) -> Dataset[Any]:
     """Patches to train on; of unpaired images two, drawn independently of each other."""
     options = setting.options
@@ -182,6 +189,7 @@ def _patches(
             seed,
             placing.share,
             placing.centres,
+            part,
         )
 
     if not regime.unpaired:
