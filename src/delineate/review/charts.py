@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 _WIDTH, _HEIGHT = 480, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 26, 44
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,9 @@ def measured(value: float) -> str:
     """A measured number, always with three significant digits, as text."""
     if value == 0:
         return "0"
+    if abs(value) < 9.995e-5:
+        digits, _, power = f"{value:.2e}".partition("e")
+        return f"{digits}·10{str(int(power)).translate(_RAISED)}"
     return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}"
 
 
@@ -122,7 +126,7 @@ def scatter(points: Sequence[Point], x_label: str, y_label: str, title: str) -> 
     title : what the chart shows, for those who cannot see it.
     """
     ys = [p.y for p in points if isfinite(p.y)]
-    frame = Frame((0.0, max(p.x for p in points) * 1.05 or 1.0), (0.0, max(ys) * 1.1 or 1.0))
+    frame = Frame(_reach([p.x for p in points], 0.05), _reach(ys, 0.1))
     dots = "".join(
         f'<a href="#{escape(p.anchor)}" tabindex="-1"><circle class="dot" cx="{frame.x(p.x):.1f}" '
         f'cy="{frame.y(p.y):.1f}" r="5"><title>{escape(p.label)}</title></circle></a>'
@@ -130,6 +134,13 @@ def scatter(points: Sequence[Point], x_label: str, y_label: str, title: str) -> 
         if isfinite(p.y)
     )
     return frame.svg(dots, x_label, y_label, f"{title}: {len(points):,} images")
+
+
+def _reach(values: Sequence[float], beyond: float) -> tuple[float, float]:
+    """Ends of an axis that holds 0 and all values, and a share of its length beyond them."""
+    low, high = min(0.0, *values), max(0.0, *values)
+    room = beyond * (high - low)
+    return (low - room if low < 0 else 0.0), (high + room if high > 0 else 0.0) or float(low == 0)
 
 
 def sparkline(counts: NDArray[np.int64], label: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from html import escape
 from math import isfinite
+from typing import NamedTuple
 
-from delineate.review.charts import Bins, measured, sparkline
+from delineate.review.charts import Bins, measured
+from delineate.review.kind import Column, Kind
 from delineate.review.run_folder import ImageResult, Run
 
 NONE = '<span class="none">–</span>'
@@ -28,10 +29,11 @@ class Picture:
 class Page:
     """The run, its pictures by image name, what to say about them, and common bins of sizes.
 
-    `heats` are the pictures with uncertainty, in the same size as those with outlines.
+    `kind` says what depends on the kind of result; `heats` are the pictures with uncertainty.
     """
 
     run: Run
+    kind: Kind
     pictures: Mapping[str, Picture]
     pictures_note: str
     bins: Bins
@@ -42,17 +44,17 @@ class Page:
         """Id of the card of each image, by the image's name."""
         return {image.name: f"image-{i}" for i, image in enumerate(self.run.images, 1)}
 
-    def sizes(self, image: ImageResult) -> str:
-        """Small drawing of the size distribution of one image, empty without objects."""
-        if not image.diameters.size:
-            return ""
-        return sparkline(self.bins.counts(image.diameters), f"Sizes in {image.name}")
+    @property
+    def speaks_of_trust(self) -> bool:
+        """Whether there is something to say of trust, be it that nothing is known."""
+        return self.run.knows_trust or bool(self.kind.trust.single and self.run.done)
 
-    def diameter(self, image: ImageResult) -> str:
-        """Median diameter of one image with its unit, physical where that is known."""
-        if self.run.physical:
-            return f"{measured(image.median_diameter * image.pixel_size)} {escape(self.run.unit)}"
-        return f"{measured(image.median_diameter)} px"
+    @property
+    def time_per_image(self) -> str:
+        """Seconds that an image took; empty where that is not known."""
+        if not self.run.images or not isfinite(self.run.seconds):
+            return ""
+        return f"{duration(self.run.seconds / len(self.run.images))} per image"
 
 
 def plural(count: int, noun: str) -> str:
@@ -87,3 +89,20 @@ def cell(value: float, write: Callable[[float], str] = measured) -> str:
     if not isfinite(value):
         return f'<td data-value="">{NONE}</td>'
     return f'<td data-value="{value:.9g}">{write(value)}</td>'
+
+
+class Numbers(NamedTuple):
+    """A column of numbers: its heading, the number of an image, and how it is written."""
+
+    head: str
+    value: Callable[[ImageResult], float]
+    write: Callable[[float], str] = measured
+
+    def column(self) -> Column:
+        """As a column of the table."""
+        return Column(self.head, lambda image: cell(self.value(image), self.write))
+
+
+def known_columns(images: Sequence[ImageResult], wanted: Sequence[Numbers]) -> list[Column]:
+    """Those columns of numbers that at least one image has."""
+    return [n.column() for n in wanted if any(isfinite(n.value(i)) for i in images)]

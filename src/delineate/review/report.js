@@ -54,7 +54,7 @@
   only?.addEventListener("change", sift);
   if (only?.checked || filter?.value) sift(); // a browser may remember both over a reload
 
-  // Switch: outlines or uncertainty on all pictures; style does it, the key U turns it over.
+  // Switch: uncertainty on all pictures or not; style does it, the key U turns it over.
   const views = all(".switch input");
   const turnOver = () => {
     const next = views.find((view) => !view.checked);

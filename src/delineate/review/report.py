@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from io import BytesIO
+from math import sqrt
 from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
 from delineate.io.atomic import atomic_path
 from delineate.review.charts import size_bins
+from delineate.review.kind import Kind
+from delineate.review.kind_images import IMAGES
+from delineate.review.kind_objects import OBJECTS
 from delineate.review.page import Page, Picture, plural
 from delineate.review.report_about import notes, settings
 from delineate.review.report_human import human
 from delineate.review.report_images import gallery
+from delineate.review.report_scores import scores
 from delineate.review.report_summary import charts, failure_notice, failures, header, tiles
 from delineate.review.report_table import table
 from delineate.review.report_trust import trust
 from delineate.review.run_folder import ImageResult, read_run
 
 SECTIONS = (
-    failure_notice, tiles, trust, gallery, human, charts, table, failures, settings, notes,
+    failure_notice, tiles, trust, gallery, scores, human, charts, table, failures, settings, notes,
 )  # fmt: skip
 """What stands on the page, from top to bottom; each gives a fragment of HTML, perhaps empty."""
+
+
+KINDS = {"regression": IMAGES}
+"""Kinds of results by the name of the method; all others find objects."""
 
 
 class Embedding(NamedTuple):
@@ -68,8 +79,11 @@ def write_report(run: Path) -> Path:
     WriteError : the report cannot be written.
     """
     results = read_run(Path(run))
-    pictures, heats, note = _embed(results.done)
-    page = Page(results, pictures, note, size_bins(results.diameters), heats)
+    kind = KINDS.get(results.method, OBJECTS)
+    if kind.trust.single and not results.ranked:  # there is no order but that of the names
+        results = replace(results, images=tuple(sorted(results.images, key=_by_name)))
+    pictures, heats, note = _embed(results.done, kind)
+    page = Page(results, kind, pictures, note, size_bins(results.diameters), heats)
     path = Path(run) / "report.html"
     with atomic_path(path) as partial:
         partial.write_bytes(render(page).encode("utf-8", "replace"))  # names may be broken text
@@ -96,24 +110,37 @@ def render(page: Page) -> str:
     )
 
 
+def _by_name(image: ImageResult) -> tuple[list[str | int], str]:
+    """Key that sorts names as people do: 2 before 10."""
+    parts = re.split(r"(\d+)", image.name.casefold())
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)], image.name
+
+
 def _embed(
-    images: Sequence[ImageResult],
+    images: Sequence[ImageResult], kind: Kind
 ) -> tuple[dict[str, Picture], dict[str, Picture], str]:
-    """Pictures with outlines and with uncertainty by image name, and what to tell of their size."""
+    """Pictures without and with uncertainty by image name, and what to tell of their size.
+
+    Those of several panels may be longer, so that they have as many pixels as the others.
+    """
     shown = [image for image in images if image.picture is not None or image.heat is not None]
     each = 2 if any(image.heat is not None for image in shown) else 1
     how = next((e for e in EMBEDDINGS if each * len(shown) <= e.images), EMBEDDINGS[-1])
     room = how.images // each
+    longer = how._replace(max_side=round(how.max_side * sqrt(kind.panels)))
     pictures: dict[str, Picture] = {}
     heats: dict[str, Picture] = {}
     for image in shown[:room]:
-        for path, into in ((image.picture, pictures), (image.heat, heats)):
-            picture = None if path is None else _data_uri(path, how)
+        for path, into, size in (
+            (image.picture, pictures, longer),
+            (image.heat, heats, how),
+        ):
+            picture = None if path is None else _data_uri(path, size)
             if picture is not None:
                 into[image.name] = picture
     note = ""
     if how is not EMBEDDINGS[0]:
-        note = f"Here they are at most {how.max_side} pixels wide or high"
+        note = f"Here they are at most {longer.max_side} pixels wide or high"
         if len(shown) > room:
             note += f", and only the first {room:,} of {len(shown):,} are shown"
         note += "; the folder overlays has all in full."

@@ -6,10 +6,10 @@ from html import escape
 from math import isfinite
 
 from delineate.review.charts import measured
-from delineate.review.page import Page, Picture, plural
+from delineate.review.kind import Trust
+from delineate.review.page import Page, Picture
 from delineate.review.run_folder import ImageResult
 from delineate.review.run_trust import metric_name
-from delineate.uncertainty import LIMIT
 
 NOVEL = 2.0
 """Novelty, twice the usual, from which an image is pointed out."""
@@ -21,7 +21,7 @@ _FILTER = (
 _SWITCH = (
     '<fieldset class="switch"><legend>Show</legend>'
     '<input type="radio" name="view" id="view-outlines" checked>'
-    '<label for="view-outlines">Outlines</label>'
+    '<label for="view-outlines">{view}</label>'
     '<input type="radio" name="view" id="view-heat">'
     '<label for="view-heat">Uncertainty</label></fieldset>'
 )
@@ -37,10 +37,12 @@ def gallery(page: Page) -> str:
     queue = bool(run.ranked)
     title = "Review queue" if queue else "Pictures"
     if not run.done:
-        text = "No image was segmented." if run.images else "This run had no images."
+        text = page.kind.nothing if run.images else "This run had no images."
         return f'<section id="pictures"><h2>{title}</h2><p class="empty">{text}</p></section>'
     cards = "".join(_card(page, image) for image in run.done)
     many = " many" if len(run.done) > 100 else ""  # drawn by the browser when they come in sight
+    many += " wide" if page.kind.panels > 1 else ""
+    switch = _SWITCH.format(view=page.kind.view) if page.heats else ""
     note = f" {page.pictures_note}" if page.pictures_note else ""
     order = "Start at the top: the most uncertain images come first. " if queue else ""
     keys = "Click a picture to enlarge it; the arrow keys go on"
@@ -50,8 +52,8 @@ def gallery(page: Page) -> str:
     only = _ONLY.format(count=count) if count else ""
     return (
         f'<section id="pictures"><div class="head"><div><h2>{title}</h2>'
-        f"<p>{order}Outlines of the objects over each image. {keys}{note}</p></div>"
-        f'<div class="tools">{only}{_SWITCH if page.heats else ""}{_FILTER}</div></div>'
+        f"<p>{order}{page.kind.shown} {keys}{note}</p></div>"
+        f'<div class="tools">{only}{switch}{_FILTER}</div></div>'
         f'<div class="cards{many}">{cards}</div>'
         '<p class="empty" id="nothing" hidden>No image fits these filters.</p></section>'
     )
@@ -63,18 +65,17 @@ def _card(page: Page, image: ImageResult) -> str:
     if picture is None and heat is None:
         shown = '<div class="missing">no picture</div>'
     else:
-        outlined = f"{name} with the outlines of {plural(max(0, image.objects), 'object')}"
-        both = _img(picture, outlined, "plain") + _img(heat, f"{name}: uncertainty", "heat")
+        both = _img(picture, escape(page.kind.alt(image)), "plain") + _img(
+            heat, f"{name}: uncertainty", "heat"
+        )
         shown = f'<button type="button" class="open" aria-label="Enlarge {name}">{both}</button>'
-    facts = f"<b>{plural(image.objects, 'object')}</b>" if image.objects >= 0 else ""
-    if isfinite(image.median_diameter) and image.objects > 0:
-        facts += f" <span>⌀ {page.diameter(image)}</span>"
-    state = " none-found" if image.objects == 0 else ""
+    facts = page.kind.facts(page, image)
+    state = " none-found" if page.kind.is_empty(image) else ""
     return (
         f'<figure class="card{state}" id="{page.anchors[image.name]}" data-name="{name}" '
         f'data-verdict="{image.trust.verdict}">{shown}<figcaption><div class="titled"><div>'
         f"{_title(image.name)}</div>{badge(image.trust.verdict)}</div>"
-        f'<span class="facts">{facts}</span>{_trusted(page, image)}{page.sizes(image)}'
+        f'<span class="facts">{facts}</span>{_trusted(page, image)}{page.kind.drawing(page, image)}'
         "</figcaption></figure>"
     )
 
@@ -98,16 +99,17 @@ def badge(verdict: str) -> str:
 
 def _trusted(page: Page, image: ImageResult) -> str:
     """Uncertainty with its parts as a bar, the expected score, novelty; empty where unknown."""
-    trust, quality = image.trust, page.run.trust.quality
+    trust, quality, words = image.trust, page.run.trust.quality, page.kind.trust
     rows = []
     if isfinite(trust.uncertainty):
         limit = quality.u_min if quality is not None and quality.required is not None else None
         rows.append(
-            f"<dt>Uncertainty</dt><dd><b>{measured(trust.uncertainty)}</b>"
-            f"{uncertainty_bar(image, limit)}</dd>"
+            f"<dt>Uncertainty</dt><dd><b>{words.number(trust.uncertainty)}</b>"
+            f"{uncertainty_bar(image, limit, words)}</dd>"
         )
     elif page.run.ranked:
-        rows.append("<dt>Uncertainty</dt><dd>none: nothing was found</dd>")
+        rows.append(f"<dt>Uncertainty</dt><dd>{words.unknown}</dd>")
+    rows += [f"<dt>{line.term}</dt><dd>{line.value}</dd>" for line in page.kind.lines(page, image)]
     if isfinite(trust.score):
         truth = page.run.trust.truth
         name = truth.name if truth is not None else "score"
@@ -126,18 +128,19 @@ def _trusted(page: Page, image: ImageResult) -> str:
     return f'<dl class="trust">{"".join(rows)}</dl>' if rows else ""
 
 
-def uncertainty_bar(image: ImageResult, limit: float | None) -> str:
-    """U over its whole range of 0 to 0.25, aleatoric and epistemic part apart; `limit` a line."""
+def uncertainty_bar(image: ImageResult, limit: float | None, words: Trust) -> str:
+    """U over its whole range, aleatoric and epistemic part apart; `limit` is a line."""
     trust = image.trust
-    scale = 100 / LIMIT
     sure = trust.aleatoric if isfinite(trust.aleatoric) else trust.uncertainty
-    first, both = scale * sure, scale * trust.uncertainty
-    text = f"{measured(trust.uncertainty)} of at most {LIMIT:g}"
+    both = 100 * min(1.0, words.level(trust.uncertainty))
+    first = both * sure / trust.uncertainty if trust.uncertainty > 0 else 0.0
+    text = words.spoken(trust.uncertainty)
     if isfinite(trust.epistemic):
         text += f": {measured(sure)} aleatoric, {measured(max(0.0, trust.epistemic))} epistemic"
     mark = ""
-    if limit is not None and limit <= LIMIT:
-        mark = f'<rect class="from" x="{scale * limit - 0.5:.1f}" width="1" height="10"/>'
+    if limit is not None and words.level(limit) <= 1:
+        at = 100 * words.level(limit)
+        mark = f'<rect class="from" x="{at - 0.5:.1f}" width="1" height="10"/>'
     return (
         '<svg class="spread" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" '
         f'aria-label="{text}"><title>{text}</title><rect class="all" y="2" width="100" '

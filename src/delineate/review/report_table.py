@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from html import escape
 from math import isfinite, nan
-from typing import NamedTuple
 
-from delineate.review.charts import measured
-from delineate.review.page import NONE, Page, cell, percent
+from delineate.review.kind import Column
+from delineate.review.page import NONE, Numbers, Page, cell, known_columns
 from delineate.review.report_images import badge
 from delineate.review.run_folder import ImageResult
-
-
-class Column(NamedTuple):
-    """A column: heading, what makes a cell of an image, and whether it can be sorted."""
-
-    head: str
-    cell: Callable[[ImageResult], str]
-    sorts: bool = True
 
 
 def table(page: Page) -> str:
@@ -39,28 +29,26 @@ def table(page: Page) -> str:
         for image in run.images
     )
     return (
-        '<section id="table"><div class="head"><div><h2>Table</h2><p>The same numbers are in '
-        "<code>images.csv</code>, those of every object in <code>objects.csv</code>. Click a "
-        'heading to sort.</p></div></div><div class="scroll" tabindex="0" role="region" '
-        'aria-label="Table of images"><table><thead><tr>'
-        f"{top}</tr></thead><tbody>{rows}</tbody></table></div></section>"
+        '<section id="table"><div class="head"><div><h2>Table</h2><p>'
+        f"{page.kind.tables} Click a heading to sort.</p></div></div>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table of images"><table>'
+        f"<thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div></section>"
     )
 
 
 def _columns(page: Page) -> list[Column]:
     run = page.run
-    most = max((i.objects for i in run.images), default=0)
     quality, truth = run.trust.quality, run.trust.truth
     columns = [Column("Image", lambda i: _name(page, i))]
     if any(i.trust.verdict for i in run.images):
         columns.append(Column("Verdict", _verdict))
-    columns += _known(
+    columns += known_columns(
         run.images,
         [
-            ("Uncertainty", lambda i: i.trust.uncertainty, measured),
-            ("Aleatoric", lambda i: i.trust.aleatoric, measured),
-            ("Epistemic", lambda i: i.trust.epistemic, measured),
-            ("Novelty", lambda i: i.trust.novelty, measured),
+            Numbers("Uncertainty", lambda i: i.trust.uncertainty),
+            Numbers("Aleatoric", lambda i: i.trust.aleatoric),
+            Numbers("Epistemic", lambda i: i.trust.epistemic),
+            Numbers("Novelty", lambda i: i.trust.novelty),
         ],
     )
     if quality is not None and any(isfinite(i.trust.expected) for i in run.images):
@@ -69,33 +57,11 @@ def _columns(page: Page) -> list[Column]:
     if any(isfinite(i.trust.score) for i in run.images):
         name = f"True {escape(truth.name)}" if truth is not None else "Score"
         columns.append(Column(name, lambda i: cell(i.trust.score, "{:.3f}".format)))
-    columns.append(Column("Objects", lambda i: _objects(i, most)))
-    columns.append(Column("Diameter (px)", lambda i: cell(i.median_diameter)))
-    if run.physical:
-        columns.append(
-            Column(
-                f"Diameter ({escape(run.unit)})", lambda i: cell(i.median_diameter * i.pixel_size)
-            )
-        )
     return [
         *columns,
-        Column("Sizes", lambda i: f'<td class="sizes">{page.sizes(i) or NONE}</td>', False),
-        Column("Foreground", lambda i: cell(i.foreground, percent)),
-        Column("Diameter used (px)", lambda i: cell(i.diameter_used)),
+        *page.kind.columns(page),
         Column("Seconds", lambda i: cell(i.seconds)),
         Column("Status", _status),
-    ]
-
-
-def _known(
-    images: tuple[ImageResult, ...],
-    wanted: list[tuple[str, Callable[[ImageResult], float], Callable[[float], str]]],
-) -> list[Column]:
-    """Columns of numbers that at least one image has."""
-    return [
-        Column(head, lambda i, value=value, write=write: cell(value(i), write))  # type: ignore[misc]
-        for head, value, write in wanted
-        if any(isfinite(value(i)) for i in images)
     ]
 
 
@@ -117,17 +83,6 @@ def _expected(image: ImageResult) -> str:
     return (
         f'<td data-value="{trust.expected:.9g}">≈\u2009{trust.expected:.2f} '
         f'<span class="ci">{trust.low:.2f}–{trust.high:.2f}</span></td>'
-    )
-
-
-def _objects(image: ImageResult, most: int) -> str:
-    if image.objects < 0:
-        return cell(nan)
-    share = f"{100 * image.objects / max(1, most):.1f}"
-    return (
-        f'<td data-value="{image.objects}">{image.objects:,}'
-        '<svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect width="{share}" height="4"/></svg></td>'
     )
 
 

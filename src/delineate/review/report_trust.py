@@ -14,40 +14,43 @@ from delineate.review.trust_figures import checking, novelty, order, scores, uni
 
 def trust(page: Page) -> str:
     """Verdicts, estimates and charts; nothing where the run knows no uncertainty."""
-    run = page.run
+    run, single = page.run, page.kind.trust.single
     quality, truth = run.trust.quality, run.trust.truth
-    if not run.knows_trust:
+    if not page.speaks_of_trust:
         return ""
+    if single and not run.ranked:
+        return _section(f"<p>{single}</p>", _tiles(page, None, truth), [novelty(page)])
     figures = [
         scores(page, quality, truth),
         order(page, quality),
         checking(page, truth),
         novelty(page),
     ]
-    charts = "".join(figure for figure in figures if figure)
+    numbers = _tiles(page, quality, truth)
+    return _section(_lead(page, quality), numbers, figures, _ranking(quality, truth))
+
+
+def _section(lead: str, numbers: str, figures: list[str], end: str = "") -> str:
+    charts = "".join(figures)
     return (
         '<section id="trust"><div class="head"><div><h2>How far to trust this run</h2>'
-        f"{_lead(page, quality)}</div></div>{_tiles(page, quality, truth)}"
+        f"{lead}</div></div>{numbers}"
         + (f'<div class="charts">{charts}</div>' if charts else "")
-        + _ranking(quality, truth)
-        + "</section>"
+        + f"{end}</section>"
     )
 
 
 def _lead(page: Page, quality: Quality | None) -> str:
     """What the verdicts say, or what is missing for them."""
-    run = page.run
-    folder = escape(run.folder.resolve().name)
-    ordered = "The images are in the order in which a person should look at them: first those in "
-    ordered += "which nothing was found, then the most uncertain ones."
+    run, words = page.run, page.kind.trust
+    folder, ordered = escape(run.folder.resolve().name), words.order
     if quality is None:
         model = f"model {escape(run.model)}" if run.model else "the model"
         return (
             f"<p>{ordered} From which uncertainty on a result is bad is not known, since {model} "
             "carries no reference: uncertainty and score of images that it was not trained on. "
-            "<code>delineate train</code> stores one with every model that it validates. Or draw "
-            "the true labels of a dozen images and hold the run against them: <code>delineate "
-            f"review {folder} --truth LABELS</code>.</p>"
+            "<code>delineate train</code> stores one with every model that it validates. Or "
+            f"{words.against.format(folder=folder)}.</p>"
         )
     if quality.required is None:
         return (
@@ -58,15 +61,15 @@ def _lead(page: Page, quality: Quality | None) -> str:
     if not isfinite(quality.u_min):
         return (
             f"<p>All reference images reached the required {score}: no uncertainty is known to "
-            "mean less, so only images in which nothing was found are marked <b>verify</b>. With "
+            f"mean less, so only images {words.unverified} are marked <b>verify</b>. With "
             f"{plural(len(quality.reference.images), 'reference image')} that is not proof that "
             "the others are good.</p>"
         )
     return (
         f"<p>An image is marked <b>verify</b> where it is as uncertain as a reference image that "
-        f"missed the required {score}, or where nothing was found in it. <b>Accept</b> means: all "
-        "reference images of so little uncertainty were good enough. It is no promise for images "
-        "unlike those that the model knows, which novelty tells.</p>"
+        f"missed the required {score}, and so are images {words.unverified}. <b>Accept</b> "
+        "means: all reference images of so little uncertainty were good enough. It is no promise "
+        "for images unlike those that the model knows, which novelty tells.</p>"
     )
 
 
@@ -80,7 +83,7 @@ def _tiles(page: Page, quality: Quality | None, truth: Truth | None) -> str:
         shown.append(("To verify", f"{count:,} of {len(done):,}", share))
         shown.append((f"Required {quality.metric}", f"{quality.required:.2f}", "as you asked for"))
         limit = measured(quality.u_min) if isfinite(quality.u_min) else "–"
-        said = unit(quality).lower().replace(" u", " U")
+        said = unit(quality).lower().replace(" u", " U") + page.kind.trust.besides(quality.u_min)
         shown.append(("Verify from", limit, said if isfinite(quality.u_min) else "none fell short"))
     if quality is not None:
         name = f"Expected mean {quality.metric}"

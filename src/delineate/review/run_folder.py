@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from math import isfinite, nan
@@ -15,6 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.errors import ReadError
+from delineate.review.run_images import (
+    ImageEvaluation,
+    Made,
+    Score,
+    read_evaluation,
+    read_made,
+    score_that_counts,
+    truth_of,
+)
 from delineate.review.run_tables import ObjectSizes, csv_rows, finite, read_object_sizes
 from delineate.review.run_trust import ImageTrust, RunTrust, image_trust, read_trust
 
@@ -27,7 +36,8 @@ class ImageResult:
 
     `diameters` holds the equivalent diameter of every object in pixels; `pixel_size` is how many
     units a pixel is wide (NaN where unknown); `picture` is the file with outlines over the image,
-    `heat` that with its uncertainty.
+    or with its result beside it, `heat` that with its uncertainty. Of images that a model made,
+    `made` says more, and `scores` has those against true images.
     """
 
     name: str
@@ -44,6 +54,8 @@ class ImageResult:
     heat: Path | None
     trust: ImageTrust = field(default_factory=ImageTrust)
     sha256: str = ""
+    made: Made = field(default_factory=Made)
+    scores: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
@@ -53,7 +65,10 @@ class ImageResult:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run folder: what was run, with what, on which images, in the order of images.csv."""
+    """A run folder: what was run, with what, on which images, in the order of images.csv.
+
+    `scores` are those of images against true ones, for the whole run.
+    """
 
     folder: Path
     version: str
@@ -67,6 +82,15 @@ class Run:
     images: tuple[ImageResult, ...]
     unit: str = "µm"
     trust: RunTrust = field(default_factory=RunTrust)
+    scores: tuple[Score, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """Name of the method in the recipe, whether it stands there alone or in a group."""
+        method = self.recipe.get("method")
+        if isinstance(method, dict):
+            method = method.get("name") or method.get("kind")
+        return str(method or "")
 
     @cached_property
     def done(self) -> tuple[ImageResult, ...]:
@@ -140,6 +164,15 @@ def read_run(folder: Path) -> Run:
     rest = (entry for entry in inputs if id(entry) not in taken)
     images.extend(_image(folder, str(entry.get("name", "")), {}, entry, sizes) for entry in rest)
     model = _mapping(record.get("model"))
+    trust = read_trust(folder, record)
+    done = [image.name for image in images if image.done]
+    evaluation = read_evaluation(folder, done)
+    if evaluation.images and trust.truth is None:
+        images = _scored(images, evaluation, score_that_counts(trust.quality))
+        seed = record.get("seed")
+        known = {image.name: image.trust for image in images if image.done}
+        truth = truth_of(known, trust.quality, seed if isinstance(seed, int) else 0)
+        trust = replace(trust, truth=truth)
     return Run(
         folder=folder,
         version=str(record.get("delineate") or ""),
@@ -152,8 +185,21 @@ def read_run(folder: Path) -> Run:
         settings=_mapping(record.get("settings")),
         images=tuple(images),
         unit=sizes.unit,
-        trust=read_trust(folder, record),
+        trust=trust,
+        scores=evaluation.summary,
     )
+
+
+def _scored(
+    images: Sequence[ImageResult], evaluation: ImageEvaluation, counts: str
+) -> list[ImageResult]:
+    """Images with their scores against true ones; one of these is the score that counts."""
+    scored = []
+    for image in images:
+        scores = evaluation.images.get(image.name, {})
+        trust = replace(image.trust, score=scores.get(counts, nan))
+        scored.append(replace(image, scores=scores, trust=trust))
+    return scored
 
 
 def _image(
@@ -179,6 +225,7 @@ def _image(
         heat=_picture(folder / "uncertainty", stem),
         trust=image_trust(row),
         sha256=str(entry.get("sha256") or ""),
+        made=read_made(row),
     )
 
 

@@ -18,6 +18,14 @@ from delineate.uncertainty import ExpectedScore, Reference, spearman_interval
 
 MEASURES = {"dice": "Dice", "ap50": "AP50", "map": "mAP"}
 """Scores as tables name them, and as people do."""
+_IMAGE_SCORES = {
+    "pearson": "Pearson",
+    "ssim": "SSIM",
+    "psnr": "PSNR",
+    "si_ssim": "scale-invariant SSIM",
+    "si_psnr": "scale-invariant PSNR",
+    "nrmse": "NRMSE",
+}
 EXPERTS, COMPARISON = "review-experts.csv", "review-comparison.csv"
 """Scores of model and experts for each image, and the model beside each expert."""
 MODEL = "model"
@@ -161,7 +169,7 @@ class RunTrust:
 
 def metric_name(metric: str) -> str:
     """A score as people call it."""
-    return MEASURES.get(metric, metric)
+    return MEASURES.get(metric, _IMAGE_SCORES.get(metric, metric))
 
 
 def read_trust(folder: Path, record: Mapping[str, Any]) -> RunTrust:

@@ -122,7 +122,8 @@ def order(page: Page, quality: Quality | None) -> str:
             )
     empty = sum(not isfinite(i.trust.by(measure)) for i in page.run.done)
     if empty:
-        told += f" {plural(empty, 'image')} without a find {'has' if empty == 1 else 'have'} no U."
+        have = "has" if empty == 1 else "have"
+        told += " " + page.kind.trust.without.format(images=plural(empty, "image"), have=have)
     limit = None
     if quality is not None and quality.required is not None and isfinite(quality.u_min):
         limit = Limit(quality.u_min, f"verify from {measured(quality.u_min)}")

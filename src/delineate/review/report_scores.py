@@ -1,0 +1,63 @@
+"""The section of a report on scores against true images, where the run was evaluated."""
+
+from __future__ import annotations
+
+from html import escape
+
+from delineate.review.page import NONE, Page, plural
+from delineate.review.run_images import Score
+from delineate.review.run_trust import metric_name
+
+_SHOWN = ("pearson", "ssim", "psnr", "nrmse", "si_ssim", "si_psnr")
+_PREFIXES = {
+    "": "",
+    "kept_": ", without what is not to be measured",
+}
+_OTHERS = {
+    "segmentation_Dice": "Dice of the segmentations",
+    "segmentation_AP50": "AP50 of the segmentations",
+    "segmentation_mAP": "mAP of the segmentations",
+    "error_spearman": "rank correlation of uncertainty and error",
+    "error_within_95": "errors within the 95\u2009% interval",
+}
+
+
+def scores(page: Page) -> str:
+    """A table of the scores, with intervals; nothing where the run was not evaluated."""
+    found = page.run.scores
+    if not found:
+        return ""
+    names = {p + s: f"{metric_name(s)}{t}" for p, t in _PREFIXES.items() for s in _SHOWN} | _OTHERS
+    cells = {(s.channel, s.score, s.averaging): s for s in found if s.score in names}
+    averages = list(dict.fromkeys(s.averaging for s in cells.values()))
+    channels = list(dict.fromkeys(s.channel for s in cells.values()))
+    rows = []
+    for channel in channels:
+        for score, name in names.items():
+            own = [cells.get((channel, score, averaging)) for averaging in averages]
+            if any(own):
+                where = f"<td>{escape(channel) or NONE}</td>" if len(channels) > 1 else ""
+                values = "".join(f"<td>{_cell(one)}</td>" for one in own)
+                rows.append(f'<tr><th scope="row">{escape(name)}</th>{where}{values}</tr>')
+    heads = ["Score", *(["Channel"] if len(channels) > 1 else []), *map(str.capitalize, averages)]
+    top = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    level = max(s.level for s in found)
+    images = plural(max(s.images for s in found), "image")
+    return (
+        '<section id="scores"><div class="head"><div><h2>Against true images</h2><p>What '
+        f"<code>delineate evaluate</code> found on {images}; brackets hold {level:.0%} bootstrap "
+        "intervals over images. Each image has its scores in <code>scores.csv</code>.</p></div>"
+        '</div><div class="scroll short" tabindex="0" role="region" aria-label="Scores against '
+        f'true images"><table><thead><tr>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        "</div></section>"
+    )
+
+
+def _cell(score: Score | None) -> str:
+    if score is None:
+        return NONE
+    decibel = score.score.endswith("psnr")
+    digits, unit = (1, "\u2009dB") if decibel else (3, "")
+    interval = f"[{score.low:.{digits}f}, {score.high:.{digits}f}]"
+    value = f"{score.value:.{digits}f}{unit}"
+    return f'{value} <span class="ci">{interval}</span>'.replace("-", "−")
