@@ -30,8 +30,8 @@ from delineate.model import Model, load
 from delineate.runs import train as runs
 from delineate.runs.train import Silent, train
 from delineate.training import callbacks
-from delineate.training.fit import _Loader
 from delineate.training.options import TrainOptions
+from delineate.training.work import Loader
 
 
 def weights_of(model: Model) -> dict[str, np.ndarray]:
@@ -576,7 +576,7 @@ def no_threads_left(before: set[threading.Thread]) -> bool:
 
 
 def test_batches_come_in_order_and_once(patches):
-    batches = list(_Loader(patches, 5))
+    batches = list(Loader(patches, 5))
     assert [len(b.image) for b in batches] == [5, 5, 2]
     for number in range(12):
         got = batches[number // 5]
@@ -586,7 +586,7 @@ def test_batches_come_in_order_and_once(patches):
 
 def test_a_loader_left_early_leaves_no_thread(patches):
     before = set(threading.enumerate())
-    iterator = iter(_Loader(patches, 2))
+    iterator = iter(Loader(patches, 2))
     next(iterator)
     iterator.close()
     assert no_threads_left(before)

@@ -72,6 +72,9 @@ def train(
     started again with the same recipe and folder, and gives the same weights as without it. One
     that had come to its end gives its model back.
 
+    Where torchrun or srun runs this in several processes, they train together, and all return the
+    model that the first one saved.
+
     Parameters
     ----------
     recipe : what to do.
@@ -85,15 +88,25 @@ def train(
     ------
     DataError, RecipeError, ModelError : as their texts say.
     """
-    from delineate.inference.runner import Runner, RunOptions
-    from delineate.model import FILE, Model, load
+    from delineate.model import load
     from delineate.training.fit import check_options
+    from delineate.training.processes import together
 
-    reporter = reporter or Silent()
-    out = Path(out)
     if recipe.data.images is None:
         raise RecipeError("data.images is not set: which folder holds the training images?")
     check_options(recipe.train)
+    with together(recipe.train) as first:
+        if not first:
+            return load(Path(out) / "model", allow_imports=allow_imports)
+        return _train(recipe, Path(out), start, reporter or Silent(), allow_imports)
+
+
+def _train(
+    recipe: Recipe, out: Path, start: Model | None, reporter: Reporter, allow_imports: bool
+) -> Model:
+    from delineate.inference.runner import Runner, RunOptions
+    from delineate.model import FILE, Model, load
+
     reporter.stage("looking for images")
     pairs = training_pairs(recipe.data, recipe.method.truth, recipe.regime.needs_truth)
     splits = member_splits(recipe, pairs)

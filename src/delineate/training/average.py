@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
+from delineate.training.adversarial import shown
+
 BATCHES = 32
 """Training batches from which the statistics of batch norms are computed anew."""
 
@@ -157,5 +159,7 @@ def _inputs(trainer: Any, module: Any, name: str) -> Iterator[Tensor]:
     """What a network is given in the first training batches of this round."""
     for batch in islice(trainer.train_dataloader, BATCHES):
         forth, back = batch if isinstance(batch[0], tuple) else (batch, batch)
-        image = forth.image if name == "network" else module.method.true_picture(back.targets)
+        image = forth.image
+        if name == "back":
+            image = shown(module.method.true_picture(back.targets), back.valid)
         yield image.to(module.device)

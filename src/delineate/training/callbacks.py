@@ -26,19 +26,24 @@ class Progress(NamedTuple):
 
 
 class Log(Callback):
-    """Writes metrics.csv after each round and tells the progress after each step."""
+    """Writes metrics.csv after each round, in the first of several processes.
+
+    Parameters
+    ----------
+    folder : receives it.
+    options : of the training.
+    hear : given the progress after each step, and the path of metrics.csv after each round.
+    """
 
     def __init__(
         self,
         folder: Path,
         options: TrainOptions,
-        tell: Callable[[Progress], None] | None,
-        after: Callable[[Path], None] | None,
+        hear: Callable[[Progress | Path], None],
     ) -> None:
         self.file = folder / "metrics.csv"
         self.options = options
-        self.tell = tell
-        self.after = after
+        self.hear = hear
         self.rows: list[dict[str, Any]] = []
         self.losses: list[float] = []
         self.started = time.perf_counter()
@@ -55,27 +60,26 @@ class Log(Callback):
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
         """Set the seeds of the round."""
         # All randomness of an epoch is a function of its number, so that a resumed run repeats it.
-        torch.manual_seed(trainer.train_dataloader.dataset.seed * 1_000_003 + trainer.current_epoch)
-        trainer.train_dataloader.dataset.epoch = trainer.current_epoch
+        patches = trainer.train_dataloader.dataset
+        own = trainer.global_rank << 53  # each process draws other noise for its own patches
+        torch.manual_seed(own + patches.seed * 1_000_003 + trainer.current_epoch)
+        patches.epoch = trainer.current_epoch
         self.losses = []
         self.started, self.ended = time.perf_counter(), None
 
-    def _speed(self) -> float:
-        made = len(self.losses) * self.options.batch
+    def _speed(self, trainer: Any) -> float:
+        made = len(self.losses) * self.options.batch * trainer.world_size
         return made / max((self.ended or time.perf_counter()) - self.started, 1e-9)
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
         """Tell the progress."""
         # With accumulated batches the loss that Lightning hands on is divided by their number.
         self.losses.append(float(outputs["loss"]) * self.options.accumulate)
-        if self.tell:
+        if trainer.is_global_zero:
             newest = self.rows[-1] if self.rows else {}
             kept = {k: v for k, v in newest.items() if k.startswith("val_") and v != ""}
-            self.tell(
-                Progress(
-                    trainer.global_step, self.options.total, self.losses[-1], self._speed(), kept
-                )
-            )
+            loss, speed = self.losses[-1], self._speed(trainer)
+            self.hear(Progress(trainer.global_step, self.options.total, loss, speed, kept))
 
     def on_validation_start(self, trainer: Any, module: Any) -> None:
         """Validation does not count as training time."""
@@ -83,6 +87,10 @@ class Log(Callback):
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Write metrics.csv anew, with the row of this round."""
+        loss = sum(self.losses) / max(len(self.losses), 1)
+        if trainer.world_size > 1:
+            mean = torch.tensor(loss, device=module.device)
+            loss = float(trainer.strategy.reduce(mean, reduce_op="mean"))
         logged = {k: float(v) for k, v in trainer.callback_metrics.items()}
         scores = {k: v for k, v in logged.items() if k.startswith("val_")}
         parts = {k: v for k, v in logged.items() if k.startswith("gan_")}
@@ -90,14 +98,16 @@ class Log(Callback):
             {
                 "step": trainer.global_step,
                 "epoch": trainer.current_epoch + 1,
-                "loss": sum(self.losses) / max(len(self.losses), 1),
+                "loss": loss,
                 "val_loss": scores.pop("val_loss", ""),
                 "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-                "patches_per_second": self._speed(),
+                "patches_per_second": self._speed(trainer),
                 **scores,
                 **parts,
             }
         )
+        if not trainer.is_global_zero:
+            return
         columns = list(dict.fromkeys(k for row in self.rows for k in row))
         with atomic_path(self.file) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, columns)
@@ -106,8 +116,7 @@ class Log(Callback):
         numbers = {k: v for k, v in self.rows[-1].items() if v != ""}
         for logger in trainer.loggers:
             logger.log_metrics(numbers, step=trainer.global_step)
-        if self.after:
-            self.after(self.file)
+        self.hear(self.file)
 
 
 class Keep(Callback):
@@ -152,5 +161,10 @@ class Keep(Callback):
         self._save(trainer, "last.ckpt")
 
     def _save(self, trainer: Any, name: str) -> None:
-        with atomic_path(self.folder / name) as temporary:
-            trainer.save_checkpoint(temporary)
+        # All processes gather what is saved; the first one writes it.
+        if trainer.is_global_zero:
+            with atomic_path(self.folder / name) as temporary:
+                trainer.save_checkpoint(temporary)
+        else:
+            trainer.save_checkpoint(self.folder / name)
+        trainer.strategy.barrier()

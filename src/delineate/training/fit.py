@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import signal
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from delineate.data.augment import Augment
 from delineate.data.patches import Batch, Patches
 from delineate.data.samples import Sample
 from delineate.errors import RecipeError
-from delineate.inference.runner import channels_last, resolve_device, resolve_precision
-from delineate.training.callbacks import Keep, Log, Progress
-from delineate.training.freeze import FrozenEncoder
+from delineate.inference.runner import channels_last, resolve_device
+from delineate.training.callbacks import Progress
+from delineate.training.launch import launch
 from delineate.training.options import TrainOptions
+from delineate.training.processes import check_processes, share, started_outside
 from delineate.training.regimes import AnyRegime
 from delineate.training.setting import Setting
+from delineate.training.work import Work
 
 __all__ = ["Fitted", "Progress", "check_options", "fit"]
 
@@ -43,32 +39,15 @@ class Fitted(NamedTuple):
     back: dict[str, Tensor]
 
 
-class _Loader(DataLoader[Batch]):
-    """Batches of one epoch; the next is made by a thread while the network works on this one."""
-
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        if self.num_workers:
-            yield from super().__iter__()
-            return
-        from concurrent.futures import ThreadPoolExecutor
-
-        batches = super().__iter__()
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(next, batches, None)
-            while (batch := coming.result()) is not None:
-                coming = pool.submit(next, batches, None)
-                yield batch
-
-
 def check_options(options: TrainOptions) -> None:
     """Whether this machine has what the options ask for, before any work is done.
 
     Raises
     ------
     ModelError : the device is not usable here.
-    RecipeError : TensorBoard is asked for and not installed.
+    RecipeError : TensorBoard is asked for and not installed, or processes cannot work together so.
     """
-    resolve_device(options.device)
+    check_processes(options, resolve_device(options.device))
     if options.tensorboard and find_spec("tensorboard") is None:
         raise RecipeError(
             "train.tensorboard needs a package that is not installed: "
@@ -91,6 +70,9 @@ def fit(
 ) -> Fitted:
     """Find weights; a run that was killed goes on where its last checkpoint stands.
 
+    Several processes are started here, unless torchrun or srun started them: then those that help
+    this one are given the work (see `processes.together`).
+
     Parameters
     ----------
     setting : network with its first weights (left with the last ones), method, options, and the
@@ -108,48 +90,31 @@ def fit(
         method.
     ModelError : the device is not usable here, or the network names no encoder to freeze.
     """
-    options, ndim = setting.options, setting.ndim
+    options = setting.options
     check_options(options)
     device = resolve_device(options.device)
-    patches = _patches(setting, regime, train, augment, seed, part)
+    patches = make_patches(setting, regime, train, augment, seed, part)
     scored = [s for s in setting.samples if scores_with(s, regime)]
     every = max(1, len(scored) / options.validation_images)
     chosen = [scored[int(i * every)] for i in range(min(len(scored), options.validation_images))]
     module: Any = regime.module(setting._replace(samples=chosen))
-    module = module.to(memory_format=channels_last(ndim))
-    checkpoints = folder / "checkpoints"
-    log = Log(folder, options, tell, after_validation)
-    monitor, mode = module.monitor, module.mode
-    callbacks: list[Callback] = [log]
-    if options.frozen_steps:
-        callbacks.append(FrozenEncoder(setting.network, options.frozen_steps))
-    if monitor and options.patience:
-        # It judges before the checkpoints of the round are written, so that they know of it.
-        callbacks.append(
-            EarlyStopping(
-                monitor, mode=mode, patience=options.patience, check_on_train_epoch_end=False
-            )
-        )
-    keep = Keep(checkpoints, monitor, mode)
-    last = checkpoints / "last.ckpt"
-    if last.exists():
-        state = torch.load(last, map_location="cpu", weights_only=True)["callbacks"]
-        log.load_state_dict(state[log.state_key])
-        keep.load_state_dict(state[keep.state_key])
-    # A training that had stopped early before it was interrupted is not continued.
-    if not keep.stopped:
-        trainer = _trainer(folder, options, device, [*callbacks, keep], module)
-        with warnings.catch_warnings(), _interruptible(trainer):
-            warnings.filterwarnings("ignore", module="lightning")
-            trainer.fit(
-                module,
-                _Loader(patches, options.batch, num_workers=options.workers),
-                DataLoader(range(len(chosen)), batch_size=None) if chosen else None,  # type: ignore[arg-type]
-                ckpt_path=last if last.exists() else None,
-                weights_only=True,
-            )
-    best = checkpoints / "best.ckpt"
-    found = torch.load(best if monitor else last, map_location="cpu", weights_only=True)
+    module = module.to(memory_format=channels_last(setting.ndim))
+    work = Work(module, patches, options, folder)
+
+    def hear(message: Progress | Path) -> None:
+        if isinstance(message, Path):
+            if after_validation:
+                after_validation(message)
+        elif tell:
+            tell(message)
+
+    if not _stopped_early(work.last):
+        if options.processes > 1 and not started_outside():
+            launch(work, options.processes, hear, cuda=device.type == "cuda")
+        else:
+            share(work)
+            work(hear)
+    found = torch.load(work.kept, map_location="cpu", weights_only=True)
     state, back = (_part(found["state_dict"], prefix) for prefix in ("network.", "back."))
     if not all(v.isfinite().all() for v in (*state.values(), *back.values())):
         raise RecipeError(
@@ -157,9 +122,18 @@ def fit(
             f"({options.learning_rate:g})"
         )
     step = int(found["global_step"])
-    scores: dict[str, Any] = next((row for row in log.rows if row["step"] == step), {})
+    rows = found["callbacks"]["Log"]["rows"]
+    scores: dict[str, Any] = next((row for row in rows if row["step"] == step), {})
     kept = {k: v for k, v in scores.items() if k.startswith("val_") and v != ""}
     return Fitted(state, kept, step, back)
+
+
+def _stopped_early(last: Path) -> bool:
+    """Whether a training had stopped early before it was interrupted: then it does not go on."""
+    if not last.exists():
+        return False
+    state = torch.load(last, map_location="cpu", weights_only=True)["callbacks"]
+    return bool(state["Keep"]["stopped"])
 
 
 def scores_with(sample: Sample, regime: AnyRegime) -> bool:
@@ -167,7 +141,7 @@ def scores_with(sample: Sample, regime: AnyRegime) -> bool:
     return bool(len(sample.image)) and (bool(len(sample.targets)) or not regime.needs_truth)
 
 
-def _patches(
+def make_patches(
     setting: Setting,
     regime: AnyRegime,
     train: Sequence[Sample],
@@ -178,6 +152,7 @@ def _patches(
     """Patches to train on; of unpaired images two, drawn independently of each other."""
     options = setting.options
     placing = options.placing(setting.method.truth)
+    many = options.processes * options.nodes
 
     def make(samples: Sequence[Sample], seed: int) -> Patches:
         return Patches(
@@ -185,7 +160,7 @@ def _patches(
             setting.method,
             augment,
             options.patch_shape(setting.ndim),
-            options.steps_per_epoch * options.batch * options.accumulate,
+            options.steps_per_epoch * options.batch * options.accumulate * many,
             seed,
             placing.share,
             placing.centres,
@@ -226,48 +201,3 @@ def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {
         k.removeprefix(prefix): v.contiguous() for k, v in state.items() if k.startswith(prefix)
     }
-
-
-@contextlib.contextmanager
-def _interruptible(trainer: lightning.Trainer) -> Iterator[None]:
-    """Lets an interruption from the keyboard through, which Lightning turns into an exit."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as error:
-        if not trainer.interrupted:
-            raise
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from error
-
-
-def _trainer(
-    folder: Path,
-    options: TrainOptions,
-    device: torch.device,
-    callbacks: list[Callback],
-    module: lightning.LightningModule,
-) -> lightning.Trainer:
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    names = {torch.float32: "32-true", torch.bfloat16: "bf16-mixed", torch.float16: "16-mixed"}
-    logger = False
-    if options.tensorboard:
-        from lightning.pytorch.loggers import TensorBoardLogger
-
-        logger = TensorBoardLogger(folder, name="tensorboard", version="")
-    return lightning.Trainer(
-        accelerator={"cuda": "gpu"}.get(device.type, device.type),
-        devices=[device.index] if device.index is not None else 1,
-        max_epochs=options.epochs,
-        precision=names[resolve_precision(options.precision, device)],
-        # A regime with several optimisers clips and accumulates by itself.
-        gradient_clip_val=options.clip if module.automatic_optimization else None,
-        accumulate_grad_batches=options.accumulate if module.automatic_optimization else 1,
-        callbacks=callbacks,
-        logger=logger,
-        default_root_dir=folder,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )

@@ -34,7 +34,7 @@ class TrainOptions(BaseModel):
         ge=0,
         description="steps before them that keep the encoder as it is, for pretrained weights",
     )
-    batch: int = Field(8, ge=1, description="patches in a step")
+    batch: int = Field(8, ge=1, description="patches in a step, of each process")
     patch: Annotated[int, Field(ge=8)] | tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         None,
         description="side of a patch in pixels, or one for each axis, such as 16,96,96; null: 192 "
@@ -72,6 +72,35 @@ class TrainOptions(BaseModel):
         description="share of patches that lie around it, the rest anywhere; null: 1 with classes, "
         "else 0.5",
     )
+    average: Literal["ema", "swa"] | None = Field(
+        None,
+        description="what is validated and kept in place of the weights: ema, their moving "
+        "average; swa, their mean over the end of the training, through which the learning rate "
+        "stays as it is",
+    )
+    average_decay: float = Field(
+        0.999, ge=0, lt=1, description="ema: share of the average that each step leaves as it is"
+    )
+    average_from: float = Field(
+        0.75, ge=0, lt=1, description="swa: share of the steps after which the mean begins"
+    )
+    processes: int = Field(
+        1,
+        ge=1,
+        description="processes that train together on each machine, on a GPU each or on shares of "
+        "the processor; each takes a batch of its own",
+    )
+    nodes: int = Field(
+        1, ge=1, description="machines that train together; torchrun or srun starts the command"
+    )
+    strategy: Literal["auto", "ddp"] = Field(
+        "auto",
+        description="how processes share gradients: ddp is faster, and fails where a step leaves "
+        "weights out, as with frozen_steps; auto allows for it",
+    )
+    sync_batch_norm: bool = Field(
+        False, description="batch norms see the batches of all processes; on GPUs"
+    )
     workers: int = Field(0, ge=0, description="processes that make patches; 0: a thread beside")
     tensorboard: bool = Field(False, description="also write TensorBoard's event files")
 
@@ -89,6 +118,11 @@ class TrainOptions(BaseModel):
     def total(self) -> int:
         """Optimiser steps that are taken: rounds of equal length, so hardly more than asked for."""
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def average_first(self) -> int:
+        """Steps before the mean of "swa" begins."""
+        return int(self.average_from * self.total)
 
     def placing(self, truth: Literal["objects", "classes", "image"]) -> Placing:
         """Where patches lie, for a method that learns objects, classes or images."""
@@ -147,7 +181,10 @@ class TrainOptions(BaseModel):
         "one-cycle": cosine from 1/25 up over the first 15 % and down to 0 (Smith & Topin 2019).
         "cellpose": 0 → 1 over the first 2 %, constant, then halved every 2 % from 80 % on
         (Stringer et al. 2021: 10, 400 and 10 of 500 epochs).
+        With weights averaged by "swa" it stays constant from there on (Izmailov et al. 2018, §3.1).
         """
+        if self.average == "swa":
+            step = min(step, max(self.frozen_steps, int(self.average_from * total)))
         if step < self.frozen_steps:
             total = min(self.frozen_steps, total)
         else:

@@ -21,8 +21,9 @@ from delineate.data.samples import Sample
 from delineate.inference.runner import channels_last, resolve_device, resolve_precision
 from delineate.methods.base import Method
 from delineate.training.callbacks import Progress
-from delineate.training.fit import _Loader, check_options
+from delineate.training.fit import check_options
 from delineate.training.options import TrainOptions
+from delineate.training.work import Loader
 
 LOWEST, HIGHEST = 1e-6, 1.0
 WORSE = 4.0
@@ -130,7 +131,7 @@ def find_rate(
     started = time.perf_counter()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for rate, batch in zip(rates, _Loader(patches, options.batch), strict=True):
+        for rate, batch in zip(rates, Loader(patches, options.batch), strict=True):
             image, targets, valid = (t.to(device) for t in batch)
             for group in optimiser.param_groups:
                 group["lr"] = float(rate)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from delineate.data.augment import MARGIN
 from delineate.errors import RecipeError
 from delineate.inference.runner import channels_last
+from delineate.training.processes import gathered
 from delineate.training.setting import Setting
 
 VALIDATION_CROP = {2: 768, 3: 128}
@@ -109,9 +110,9 @@ class Supervised(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Mean over the validation images of each score."""
-        for name in self.validation[0] if self.validation else ():
-            mean = float(np.mean([scores[name] for scores in self.validation]))
-            self.log(f"val_{name}", mean)
+        rows = gathered(self.validation, len(self.samples))
+        for name in rows[0] if rows else ():
+            self.log(f"val_{name}", float(np.mean([scores[name] for scores in rows])))
         self.validation.clear()
 
     def configure_optimizers(self) -> Any:
