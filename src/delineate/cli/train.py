@@ -21,6 +21,7 @@ def train(
     out: Annotated[Path, Parameter(name=["--out", "-o"])] = Path("runs/model"),
     start: Annotated[str | None, Parameter(name="--from")] = None,
     find_rate: bool = False,
+    find_batch: bool = False,
     threads: int | None = None,
     allow_imports: bool = False,
 ) -> int:
@@ -40,6 +41,7 @@ def train(
         delineate train my-data -o runs/mine --data.diameter 40 --train.batch 4
         delineate train recipe.yaml -o runs/mine --seed 1
         delineate train recipe.yaml -o runs/rates --find-rate
+        delineate train recipe.yaml -o runs/batches --find-batch
 
     Parameters
     ----------
@@ -55,6 +57,10 @@ def train(
     find_rate
         Train nothing; try learning rates in a hundred steps, write rates.csv and rates.png into the
         output folder, and suggest one for --train.learning_rate.
+    find_batch
+        Train nothing; try batches of 1, 2, 4 … patches for a few steps each, show how fast each
+        trains and what memory it takes, write batches.csv into the output folder, and suggest one
+        for --train.batch.
     threads
         Threads of the processor to use; by default all.
     allow_imports
@@ -82,9 +88,14 @@ def train(
         chosen = Recipe.load(recipe, overrides)
     if find_rate:
         return _find_rate(chosen, out, base, allow_imports)
+    if find_batch:
+        return _find_batch(chosen, out, base, allow_imports)
     with TrainProgress() as progress:
         model = runs.train(chosen, out, start=base, reporter=progress, allow_imports=allow_imports)
-    say(f"model → {out / 'model'}{_success(model)}")
+    from delineate.training.processes import place  # not before the threads are set
+
+    if place().rank == 0:
+        say(f"model → {out / 'model'}{_success(model)}")
     return 0
 
 
@@ -113,4 +124,19 @@ def _find_rate(recipe: Recipe, out: Path, base: Model | None, allow_imports: boo
         say(f"the loss fell at no rate; see {out / 'rates.png'}")
     else:
         say(f"suggested: --train.learning_rate {found.suggested:.2g}; see {out / 'rates.png'}")
+    return 0
+
+
+def _find_batch(recipe: Recipe, out: Path, base: Model | None, allow_imports: bool) -> int:
+    from delineate.runs.batches import find_batches
+
+    with TrainProgress() as progress:
+        found = find_batches(
+            recipe, out, start=base, reporter=progress, allow_imports=allow_imports
+        )
+    say(f"{found.table()}\n{found.ended}")
+    if found.suggested is None:
+        say("not even one patch fits: lower --train.patch, or choose a smaller network")
+        return 1
+    say(f"suggested: --train.batch {found.suggested}; see {out / 'batches.csv'}")
     return 0

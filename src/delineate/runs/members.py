@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from delineate.model import Model
     from delineate.networks import NetworkOptions
     from delineate.training.callbacks import Progress
+    from delineate.training.setting import Setting
 
 WEIGHTS, BACK = "weights.safetensors", "back.safetensors"
 SCORES = "scores.json"
@@ -100,6 +101,41 @@ def first_network(
     return network
 
 
+def member_setting(
+    recipe: Recipe,
+    number: int,
+    val: Sequence[Sample],
+    *,
+    channels: int,
+    ndim: int,
+    start: Model | None,
+    allow_imports: bool,
+) -> Setting:
+    """What the regime of a member is given.
+
+    Raises
+    ------
+    ModelError : as for `first_network`.
+    """
+    from delineate import networks
+    from delineate.training.setting import Setting
+
+    def build(network: NetworkOptions | None, inputs: int, outputs: int) -> nn.Module:
+        chosen = recipe.network if network is None else network
+        return networks.build(chosen, inputs, outputs, ndim, allow_imports=allow_imports)
+
+    return Setting(
+        first_network(recipe, number, channels, ndim, start, allow_imports),
+        recipe.method,
+        recipe.train,
+        recipe.train.total,
+        val,
+        ndim,
+        channels,
+        build,
+    )
+
+
 def train_member(
     recipe: Recipe,
     number: int,
@@ -124,31 +160,17 @@ def train_member(
     """
     from safetensors.torch import load_file, save
 
-    from delineate import networks
     from delineate.io import atomic_path
     from delineate.model import load_strictly
     from delineate.training.fit import fit
-    from delineate.training.setting import Setting
 
     if (folder / SCORES).is_file():
         known = json.loads((folder / SCORES).read_text(encoding="utf-8"))
         back = load_file(folder / BACK) if (folder / BACK).is_file() else {}
         return Member(load_file(folder / WEIGHTS), known["scores"], known["steps"], back)
-
-    def build(network: NetworkOptions | None, inputs: int, outputs: int) -> nn.Module:
-        chosen = recipe.network if network is None else network
-        return networks.build(chosen, inputs, outputs, ndim, allow_imports=allow_imports)
-
     train, val = samples
-    setting = Setting(
-        first_network(recipe, number, channels, ndim, start, allow_imports),
-        recipe.method,
-        recipe.train,
-        recipe.train.total,
-        val,
-        ndim,
-        channels,
-        build,
+    setting = member_setting(
+        recipe, number, val, channels=channels, ndim=ndim, start=start, allow_imports=allow_imports
     )
     fitted = fit(
         setting,
