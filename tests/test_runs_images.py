@@ -12,14 +12,16 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from conftest import disks
-from delineate.errors import ModelError
+from delineate.errors import DataError, ModelError
 from delineate.image import Image
 from delineate.inference.runner import RunOptions
 from delineate.io import find_images, read, write_image
 from delineate.model import Description, Model, Target, load
 from delineate.recipe import Recipe
+from delineate.runs.evaluate_images import evaluate_images
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Settings, predict_folder
+from delineate.runs.review import review_folder
 from delineate.runs.train import train
 
 EXACT = RunOptions(device="cpu", precision="fp32")
@@ -289,3 +291,34 @@ def test_units_are_those_of_the_file_whatever_its_type(pairs: Path, factor: floa
     result = model.predict(image, options=EXACT).result
     assert result is not None
     np.testing.assert_allclose(np.asarray(result.data)[0], image, rtol=1e-6)
+
+
+def test_the_report_shows_scores_once_they_are_known(
+    restored: Model, pairs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    predict_folder(restored, pairs / "images", out, Settings(run=EXACT))
+    before = (out / "report.html").read_text(encoding="utf-8")
+    evaluate_images(out, pairs / "targets", out)
+    after = (out / "report.html").read_text(encoding="utf-8")
+    assert "SSIM" not in before and "SSIM" in after
+    assert (out / "scores.csv").is_file()
+    with pytest.raises(DataError, match="delineate evaluate"):
+        review_folder(out, truth=pairs / "targets")
+    # Results that change are not those that were scored.
+    predict_folder(restored, pairs / "images", out, Settings(run=EXACT, required=0.5))
+    assert not (out / "scores.csv").exists()
+
+
+def test_one_draw_gives_no_verdict(pairs: Path, tmp_path: Path) -> None:
+    model = train(
+        recipe("restoration", pairs, train__steps=4, train__validate_every=2), tmp_path / "r"
+    )
+    out = tmp_path / "out"
+    predict_folder(model, pairs / "images", out, Settings(run=EXACT, required=0.99))
+    assert {row["verdict"] for row in rows(out)} == {""}
+    assert {row["uncertainty"] for row in rows(out)} == {""}
+    turned = EXACT.model_copy(update={"turns": 4})
+    predict_folder(model, pairs / "images", tmp_path / "four", Settings(run=turned, required=0.99))
+    assert {row["verdict"] for row in rows(tmp_path / "four")} <= {"verify", "accept"}
+    assert all(float(row["epistemic"]) > 0 for row in rows(tmp_path / "four"))

@@ -203,7 +203,9 @@ class Model:
             data=data,
             common=self.description.diameter,
             scale_model=self.scale,
-            units=None if target is None else Units(target.intensity(), target.doubt),
+            units=None
+            if target is None
+            else Units(target.intensity(), target.doubt, target.channels),
             back=None if self.back is None else self.back.runner(options),
             diameter=diameter,
             keep_maps=keep_maps,

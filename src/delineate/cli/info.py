@@ -101,7 +101,8 @@ def _run(folder: Path) -> None:
     _row("run", folder)
     _row("model", run.model)
     _row("images", f"{len(run.done)} done, {len(run.failed)} failed")
-    _row("objects", run.objects)
+    if any(image.objects >= 0 for image in run.done):
+        _row("objects", run.objects)
     for image in run.failed:
         _row("failed", f"{image.name}: {image.error}")
     _row("report", folder / "report.html")

@@ -160,8 +160,8 @@ def conclude(summary: Summary, out: Path) -> int:
         say(f"nothing to do, {plural(count, 'image')} done before → {report}")
     else:
         before = f" ({summary.before} done before)" if summary.before else ""
-        objects = plural(summary.objects, "object")
-        say(f"{plural(summary.done, 'image')}{before}, {objects} → {report}")
+        objects = f", {plural(summary.objects, 'object')}" if summary.objects is not None else ""
+        say(f"{plural(summary.done, 'image')}{before}{objects} → {report}")
     if summary.failed:
         say(f"delineate: {plural(summary.failed, 'image')} failed, see {out / 'images.csv'}")
     return 1 if summary.failed else 0

@@ -106,6 +106,7 @@ def image_point(
     *,
     intensity: Intensity,
     doubt: float | None = None,
+    channels: tuple[str, ...] = (),
     keep_spread: bool = False,
 ) -> Prediction:
     """Result of one time point of an image method.
@@ -114,6 +115,7 @@ def image_point(
     ----------
     intensity : gives the result its units.
     doubt : predictive variance, of normalised intensities, above which nothing is to be measured.
+    channels : names of the channels of the result, where they are known.
     keep_spread : keep the uncertainty of each channel in the result, in its units squared.
     """
     from delineate.uncertainty import ImageScores, image_scores
@@ -121,7 +123,7 @@ def image_point(
     values = method.decode(posterior.maps).image
     assert values is not None
     spread = whole_spread(posterior, method, by_plane)
-    channels: list[Spread] = []
+    spreads: list[Spread] = []
     if keep_spread and spread is not None:
         for c, scale in enumerate(np.broadcast_to(intensity.scale, len(values))):
             moments = posterior.spread
@@ -132,7 +134,7 @@ def image_point(
             )
             part = whole_spread(own, method.channel(c), by_plane)
             assert part is not None
-            channels.append(part.scaled(float(scale) ** 2))
+            spreads.append(part.scaled(float(scale) ** 2))
     axes = image.spatial_axes
     everywhere = np.broadcast_to(np.True_, values.shape[1:])
     return Prediction(
@@ -144,10 +146,8 @@ def image_point(
         None if spread is None else spread.predictive,
         ImageScores(*(np.nan,) * 6) if spread is None else image_scores(spread, everywhere),
         features=posterior.features,
-        result=Image(
-            intensity.invert(values), "C" + axes, pixel_size=image.pixel_size, unit=image.unit
-        ),
-        channel_spread=tuple(channels),
+        result=Image(intensity.invert(values), "C" + axes, image.pixel_size, image.unit, channels),
+        channel_spread=tuple(spreads),
         doubtful=None if spread is None or doubt is None else spread.predictive > doubt,
     )
 

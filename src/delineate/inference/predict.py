@@ -112,6 +112,7 @@ def predict(
                 by_plane,
                 intensity=units.intensity or of_file(intensity, raw, own),
                 doubt=units.doubt,
+                channels=units.channels,
                 keep_spread=keep_spread,
             )
         else:
@@ -140,10 +141,12 @@ class Units(NamedTuple):
     ----------
     intensity : turns normalised intensities into units; None: that of the image itself.
     doubt : variance of normalised intensities above which nothing is to be measured, if known.
+    channels : names of the channels of a result, where they are known.
     """
 
     intensity: Intensity | None
     doubt: float | None
+    channels: tuple[str, ...] = ()
 
 
 def cycle_error(

@@ -140,6 +140,8 @@ def evaluate_images(
 ) -> ImageEvaluation:
     """Score images: scores.csv, summary.csv and scores.png in `out`; columns see `image_table`.
 
+    In the folder of the run itself, its report is written anew with the scores.
+
     Every channel, and every time point of a movie (as NAME-t0000 …), is scored by itself. Of a run
     that has masks of what is not to be measured, or maps of uncertainty, these are judged too.
 
@@ -186,6 +188,10 @@ def evaluate_images(
     write_table(folder / "scores.csv", tables.images)
     write_table(folder / "summary.csv", tables.summary)
     _draw(tables, places, axes, folder / "scores.png", seed)
+    if folder == Path(predicted) and (folder / "run.json").is_file():
+        from delineate.review.report import write_report
+
+        write_report(folder)  # it shows the scores
     return ImageEvaluation(tables, missing)
 
 

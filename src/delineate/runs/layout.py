@@ -31,6 +31,8 @@ SCORES, RANKING, CURVE = "review-scores.csv", "review-ranking.csv", "review-curv
 """Tables of a run that was held against truth."""
 REVIEW = (SCORES, RANKING, CURVE, EXPERTS, COMPARISON)
 """Tables that a review adds."""
+SCORED = ("scores.csv", "summary.csv", "scores.png")
+"""What an evaluation adds."""
 
 
 def is_result(path: Path, out: Path) -> bool:

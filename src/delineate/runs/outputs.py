@@ -21,6 +21,7 @@ from delineate.io import ImageFile, atomic_path
 from delineate.runs.layout import (
     REVIEW,
     ROOMS,
+    SCORED,
     STATE,
     TABLES,
     file_sha256,
@@ -128,7 +129,7 @@ class RunFolder:
                     frames = f"{glob.escape(path.name.removesuffix(suffix))}-t[0-9]*{suffix}"
                     for file in (path, *path.parent.glob(frames)):
                         remove(file)
-        for table in (*TABLES, *REVIEW):
+        for table in (*TABLES, *REVIEW, *SCORED):
             remove(self.folder / table)
         remove(self.folder / STATE)
 
@@ -286,7 +287,10 @@ class RunFolder:
             },
         )
         write_images(self.folder, rows)
-        for table in REVIEW:  # what was held against truth need not be what is there now
+        for table in (
+            *REVIEW,
+            *SCORED,
+        ):  # what was held against truth need not be what is there now
             remove(self.folder / table)
         self._join_objects([r["input"]["name"] for r in records if r["input"]["status"] == "done"])
         write_report(self.folder)

@@ -50,14 +50,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of a run: numbers of images, and objects in all.
+    """What became of a run: numbers of images, and objects in all, None where images are made.
 
     `before` are those of the `done` that an earlier call had finished.
     """
 
     done: int
     failed: int
-    objects: int
+    objects: int | None
     before: int
 
 
@@ -199,7 +199,8 @@ def run_all(
     if before < len(records) or not run.is_finished(records, judge):
         run.finish(records, time.perf_counter() - began + earlier, facts, judge)
     good = [r["row"] for r in records if r["input"]["status"] == "done"]
-    objects = sum(r.get("objects", 0) for r in good)
+    counts = [r["objects"] for r in good if "objects" in r]
+    objects = sum(counts) if counts or not good else None
     return Summary(len(good), len(records) - len(good), objects, before)
 
 

@@ -47,10 +47,17 @@ class Judge:
                     "expected_score": estimate.value,
                     "expected_low": estimate.low,
                     "expected_high": estimate.high,
-                    "verdict": "" if threshold is None else verdict(uncertainty, threshold),
+                    "verdict": self._verdict(row, uncertainty, threshold),
                 }
             judged.append(values)
         return judged
+
+    def _verdict(self, row: Mapping[str, Any], uncertainty: float, threshold: float | None) -> str:
+        """Where nothing was found there is no uncertainty, and a person looks; images always have
+        something in them, but a single draw tells no uncertainty of it, and gives no verdict."""
+        if threshold is None or (math.isnan(uncertainty) and "objects" not in row):
+            return ""
+        return verdict(uncertainty, threshold)
 
     def facts(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The reference, and what it says of the run as a whole, for ``run.json``."""

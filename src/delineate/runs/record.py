@@ -126,7 +126,7 @@ def describe(
         in_channels=channels,
         ndim=ndim,
         diameter=recipe.data.diameter,
-        target=_target(recipe, used),
+        target=_target(recipe, used, trained.values()),
         scores=tuple(member.scores for member in members),
         provenance={
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -155,7 +155,7 @@ def target_of(intensities: Iterable[Intensity | None], **facts: Any) -> Target:
     return Target(offset=tuple(offset.tolist()), scale=tuple(scale.tolist()), **facts)
 
 
-def _target(recipe: Recipe, samples: Sequence[Sample]) -> Target | None:
+def _target(recipe: Recipe, samples: Sequence[Sample], pairs: Iterable[Pair]) -> Target | None:
     """What the images are like that the model gives; None where it gives labels."""
     if recipe.method.truth != "image":
         return None
@@ -165,7 +165,25 @@ def _target(recipe: Recipe, samples: Sequence[Sample]) -> Target | None:
     return target_of(
         [s.target_intensity for s in known] if own else [],
         dtype=types.pop() if len(types) == 1 else "",
+        channels=_channel_names(recipe, pairs),
     )
+
+
+def _channel_names(recipe: Recipe, pairs: Iterable[Pair]) -> tuple[str, ...]:
+    """Names of the channels that the first file has of what a model gives; none if unknown."""
+    from delineate.io import read
+
+    method, data = recipe.method, recipe.data
+    own = recipe.regime.needs_truth
+    files = (pair.truth("image") if own else pair.image for pair in pairs)
+    file = next((f for f in files if f is not None), None)
+    if file is None or (data.z_channels and not own):
+        return ()
+    names = read(file, axes=None if own else data.axes).channels
+    chosen = data.target_channels if own else data.channels
+    if chosen is not None and names:
+        names = tuple(names[c] for c in chosen)
+    return names if len(names) == getattr(method, "channels", 0) else ()
 
 
 def _content(pairs: Iterable[Pair]) -> str:

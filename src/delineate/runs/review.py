@@ -142,6 +142,11 @@ def review_folder(
     if required is not None and not 0 <= required <= 1:
         raise DelineateError(f"a required score of {required:g}: expected 0 to 1, such as 0.8")
     run = read_finished(Path(out))
+    if (run.folder / "results").is_dir() and (truth is not None or experts):
+        raise DataError(
+            f"{run.folder} holds images, not labels: score them with delineate evaluate {run.folder} "
+            "TRUTH, which also shows the scores in the report"
+        )
     judge, checked = run.judge(required), run.checked()
     if judge is None and required is not None and truth is None and checked is None:
         raise ModelError(
