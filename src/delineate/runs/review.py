@@ -144,8 +144,8 @@ def review_folder(
     run = read_finished(Path(out))
     if (run.folder / "results").is_dir() and (truth is not None or experts):
         raise DataError(
-            f"{run.folder} holds images, not labels: score them with delineate evaluate {run.folder} "
-            "TRUTH, which also shows the scores in the report"
+            f"{run.folder} holds images, not labels: score them with delineate evaluate "
+            f"{run.folder} TRUTH, which also shows the scores in the report"
         )
     judge, checked = run.judge(required), run.checked()
     if judge is None and required is not None and truth is None and checked is None:
