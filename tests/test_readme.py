@@ -48,6 +48,13 @@ def desk(tmp_path: Path, examples: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
             mask = np.roll(read(examples / "labels" / f"{name}.png").numpy() > 0, len(expert), 0)
             file = tmp_path / "experts" / expert / f"{name}.tif"
             write_image(file, Image(mask.astype(np.uint8), "YX"))
+    for name in ("04acab7636c4", "2c61fdcb36fd", "nuclei"):
+        seen = read(next((tmp_path / "my-data" / "images").glob(f"{name}.*")))
+        if seen.is_rgb:
+            seen = Image(seen.numpy()[0], "YX")
+        for room in ("images", "targets"):
+            (tmp_path / "my-pairs" / room).mkdir(parents=True, exist_ok=True)
+            write_image(tmp_path / "my-pairs" / room / f"{name}.tif", seen)
     return tmp_path
 
 
@@ -85,6 +92,8 @@ def test_every_snippet_runs(desk, capsys):
         "consensus/labels/04acab7636c4.tif",
         "corrected/labels/nuclei.tif",
         "nuclei-labels.tif",
+        "out-restored/results/nuclei.tif",
+        "out-restored/doubtful/nuclei.tif",
     ):
         assert (desk / expected).stat().st_size > 0, expected
     assert read("out/labels/nuclei.tif").pixel_size["X"] == pytest.approx(0.4)
