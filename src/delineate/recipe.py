@@ -253,9 +253,12 @@ def fields(model: type[BaseModel] = Recipe, prefix: str = "") -> list[tuple[str,
     rows: list[tuple[str, str, str]] = []
     for name, info in model.model_fields.items():
         sections = _sections(model, name)
+        default = info.get_default(call_default_factory=True)
+        if not sections or default is None:  # a section that may be left out has a row of its own
+            rows.append((prefix + name, str(default), info.description or ""))
         if not sections:
-            rows.append((prefix + name, str(info.default), info.description or ""))
-        elif len(sections) == 1:
+            continue
+        if len(sections) == 1:
             rows += fields(sections[0], f"{prefix}{name}.")
         else:
             rows += _of_choices(sections, f"{prefix}{name}.")

@@ -92,7 +92,8 @@ def predict(
     threads
         Threads of the processor to use; by default all.
     uncertainty
-        Also write maps of uncertainty: predictive, aleatoric and epistemic, each 0 to 0.25.
+        Also write maps of uncertainty: predictive, aleatoric and epistemic, each 0 to 0.25, entropy
+        and mutual information; of images the variances, in their units squared.
     required
         Score that is good enough, 0 to 1 (0.8: mean AP, or Dice, as the model was scored): images
         whose uncertainty does not vouch for it are marked "verify".

@@ -22,11 +22,15 @@ def recipes(name: str | None = None, /, *, settings: bool = False) -> int:
     from delineate.recipe import Recipe, fields, find_recipe, packaged_recipes
 
     if settings:
-        for field, default, text in fields():
-            print(f"{field:<26} {default:<12} {text}")
+        rows = fields()
+        width = max(len(field) for field, _, _ in rows)
+        for field, default, text in rows:
+            print(f"{field:<{width}} {default:<12} {text}")
     elif name is None:
-        for key, path in packaged_recipes().items():
-            print(f"{key:<20} {Recipe.load(path).description}")
+        found = packaged_recipes()
+        width = max(map(len, found))
+        for key in sorted(found):
+            print(f"{key:<{width}}  {Recipe.load(found[key]).description}")
     else:
         sys.stdout.write(find_recipe(name).read_text(encoding="utf-8"))
     return 0

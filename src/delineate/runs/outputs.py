@@ -360,8 +360,8 @@ def plain(row: dict[str, Any]) -> dict[str, Any]:
 def uncertainty_image(prediction: Prediction) -> Image | None:
     """The maps of uncertainty as channels, float32 variances; None where none is known.
 
-    Those of classes are in 0…0.25 and never rescaled. Those of an image are in its units squared,
-    three for each of its channels.
+    Those of classes are in 0…0.25 and never rescaled, with entropy and mutual information in nats
+    after them. Those of an image are in its units squared, three for each of its channels.
     """
     channels: dict[str, NDArray[np.float32]] = {}
     spreads = prediction.channel_spread
@@ -369,11 +369,8 @@ def uncertainty_image(prediction: Prediction) -> Image | None:
         spreads = (prediction.spread,)
     for number, spread in enumerate(spreads):
         end = f" {number}" if len(spreads) > 1 else ""
-        channels |= {
-            f"predictive{end}": spread.predictive,
-            f"aleatoric{end}": spread.aleatoric,
-            f"epistemic{end}": spread.epistemic,
-        }
+        maps = {"predictive": spread.predictive, **spread.fields()}
+        channels |= {f"{name.replace('_', ' ')}{end}": values for name, values in maps.items()}
     if not channels:
         return None
     axis = 1 if "T" in prediction.axes else 0
