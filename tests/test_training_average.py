@@ -12,8 +12,12 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from conftest import small_recipe
 from delineate.data.patches import Batch
+from delineate.runs import train as runs
+from delineate.runs.train import Silent
 from delineate.training.average import Average
+from delineate.training.options import TrainOptions
 
 STEPS, ROUNDS = 6, 3
 """Steps of a round, and rounds."""
@@ -240,3 +244,49 @@ def test_batches_that_are_accumulated_count_once(tmp_path):
     state = torch.load(tmp_path / "run" / "2.ckpt", weights_only=True)["state_dict"]
     expected = torch.stack([s["network.2.weight"] for s in after[1::2]]).mean(0)
     torch.testing.assert_close(state["network.2.weight"], expected)
+
+
+class KillReporter(Silent):
+    """Kills a training after a step."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def step(self, progress: Any) -> None:
+        if progress.step == self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", ["ema", "swa"])
+def test_a_recipe_keeps_the_average_and_goes_on_after_a_kill(dataset, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(runs, "_draw_curves", lambda metrics: None)
+    recipe = small_recipe(
+        data__images=dataset,
+        data__validation=0,
+        train__steps=8,
+        train__validate_every=2,
+        train__patch=32,
+        train__batch=2,
+        train__average=kind,
+        train__average_from=0.5,
+        network__options={"features": [4, 8]},
+    )
+    whole = runs.train(recipe, tmp_path / "whole").members[0]
+    with pytest.raises(KeyboardInterrupt):
+        runs.train(recipe, tmp_path / "again", reporter=KillReporter(7))
+    again = runs.train(recipe, tmp_path / "again").members[0]
+    assert_equal(dict(again), dict(whole))
+    last = torch.load(tmp_path / "whole" / "checkpoints" / "last.ckpt", weights_only=True)
+    for name, value in whole.items():
+        assert torch.equal(value, last["state_dict"][f"network.{name}"]), name
+    assert any(not torch.equal(v, last["trained"][f"network.{n}"]) for n, v in whole.items())
+    assert last["callbacks"]["Average"]["updates"] == (8 if kind == "ema" else 4)
+
+
+def test_the_learning_rate_stays_where_the_plain_mean_begins():
+    plain = TrainOptions(steps=100, frozen_steps=10)
+    mean = plain.model_copy(update={"average": "swa", "average_from": 0.6})
+    rates = [mean.rate(step, 110) for step in range(110)]
+    assert rates[:67] == [plain.rate(step, 110) for step in range(67)]
+    assert set(rates[66:]) == {plain.rate(66, 110)}
+    assert rates[-1] > 0.1
