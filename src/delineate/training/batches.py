@@ -113,6 +113,7 @@ def find_batch(
     device = resolve_device(setting.options.device)
     bench = _Bench(setting, regime, train, augment, seed, device)
     first = bench.run(1, FEWEST, None)  # what happens once, such as compiling, is not measured
+    _free(device)
     before = used_memory()
     trials: list[Trial] = []
     ended = f"larger batches than {LARGEST} were not tried"
@@ -120,6 +121,7 @@ def find_batch(
     while batch <= LARGEST:
         speed = (trials[-1] if trials else first).patches_per_second or 1.0
         steps = min(MOST, max(FEWEST, round(SECONDS * speed / batch)))
+        _free(device)  # by now nothing holds what the trial before took
         trial = bench.run(batch, steps, before)
         trials.append(trial)
         if tell:
@@ -135,6 +137,7 @@ def find_batch(
                 ended = f"the memory would not suffice for {2 * batch} patches"
                 break
         batch *= 2
+    _free(device)
     return Batches(tuple(trials), ended, suggest(trials))
 
 
@@ -175,7 +178,6 @@ class _Bench(NamedTuple):
         regime = self.regime
         if hasattr(regime, "warmup_steps"):
             regime = regime.model_copy(update={"warmup_steps": 0})
-        _free(self.device)
         watch = _Watch(self.device, WARM, WARM + timed, before)
         try:
             with torch.random.fork_rng(), tempfile.TemporaryDirectory() as folder, watch:
@@ -196,8 +198,6 @@ class _Bench(NamedTuple):
             if not _exhausted(error):
                 raise
             return Trial(batch, None, None)
-        finally:
-            _free(self.device)
         return Trial(batch, timed * batch / watch.seconds, watch.memory)
 
     def _options(self, batch: int, steps: int) -> TrainOptions:
