@@ -67,9 +67,9 @@ def run_of_images(
             continue
         given = Image(rng.random(shape, np.float32), "YX", {"Y": 0.5, "X": 0.5})
         made = Image(rng.random((2, *shape), np.float32), "CYX", {"Y": 0.5, "X": 0.5})
-        for room in ("images", "masks", "uncertainty"):
+        for room in ("results", "doubtful", "uncertainty"):
             (folder / room).mkdir(exist_ok=True)
-        write_image(folder / "images" / f"{name}.tif", made)
+        write_image(folder / "results" / f"{name}.tif", made)
         write_side_by_side(folder / "overlays" / f"{name}.jpg", given, made)
         if row["uncertainty"] != "":
             variance = np.full(shape, row["uncertainty"], np.float32)
@@ -261,7 +261,7 @@ def test_scores_of_earlier_results_are_not_shown(tmp_path: Path) -> None:
     folder = run_of_images(tmp_path / "out", rows_of(dict(U)))
     evaluated(folder, dict.fromkeys(U, 0.9))
     newer = (folder / "scores.csv").stat().st_mtime + 10
-    os.utime(folder / "images" / "field 2.tif", (newer, newer))
+    os.utime(folder / "results" / "field 2.tif", (newer, newer))
     run = read_run(folder)
     assert run.trust.truth is None and not run.scores
     assert "Against true images" not in page_of(folder)[0].text

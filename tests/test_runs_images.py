@@ -12,13 +12,14 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from conftest import disks
-from delineate.errors import DataError, ModelError
+from delineate.errors import DataError, ModelError, ReadError
 from delineate.image import Image
 from delineate.inference.runner import RunOptions
 from delineate.io import find_images, read, write_image
 from delineate.model import Description, Model, Target, load
 from delineate.recipe import Recipe
 from delineate.runs.evaluate_images import evaluate_images
+from delineate.runs.export import export_folder
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Settings, predict_folder
 from delineate.runs.review import review_folder
@@ -164,13 +165,28 @@ def test_a_model_is_the_same_from_its_folder(restored: Model, tmp_path: Path) ->
     assert loaded.sha256() == restored.sha256()
 
 
-def test_maps_are_not_kept_where_nothing_is_decoded(
+@pytest.mark.parametrize("asked", ["maps", "rois", "geojson", "outlines"])
+def test_what_is_for_objects_is_refused(
+    asked: str, restored: Model, pairs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="no objects"):
+        predict_folder(
+            restored,
+            pairs / "images",
+            tmp_path / "out",
+            Settings(run=EXACT),
+            Outputs(**{asked: True}),
+        )
+    with pytest.raises(ModelError, match="--diameter"):
+        predict_folder(restored, pairs / "images", tmp_path / "o", Settings(run=EXACT, diameter=9))
+
+
+def test_a_run_of_images_has_no_objects_to_export(
     restored: Model, pairs: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match="not decoded"):
-        predict_folder(
-            restored, pairs / "images", tmp_path / "out", Settings(run=EXACT), Outputs(maps=True)
-        )
+    predict_folder(restored, pairs / "images", tmp_path / "out", Settings(run=EXACT))
+    with pytest.raises(ReadError, match="a run of images"):
+        export_folder(tmp_path / "out", tmp_path / "rois", ["rois"])
 
 
 def test_expected_noise_is_that_of_the_targets(tmp_path: Path) -> None:
@@ -315,10 +331,39 @@ def test_one_draw_gives_no_verdict(pairs: Path, tmp_path: Path) -> None:
         recipe("restoration", pairs, train__steps=4, train__validate_every=2), tmp_path / "r"
     )
     out = tmp_path / "out"
-    predict_folder(model, pairs / "images", out, Settings(run=EXACT, required=0.99))
-    assert {row["verdict"] for row in rows(out)} == {""}
+    with pytest.raises(ModelError, match="--turns 4"):
+        predict_folder(model, pairs / "images", out, Settings(run=EXACT, required=0.99))
+    predict_folder(model, pairs / "images", out, Settings(run=EXACT))
     assert {row["uncertainty"] for row in rows(out)} == {""}
     turned = EXACT.model_copy(update={"turns": 4})
     predict_folder(model, pairs / "images", tmp_path / "four", Settings(run=turned, required=0.99))
     assert {row["verdict"] for row in rows(tmp_path / "four")} <= {"verify", "accept"}
     assert all(float(row["epistemic"]) > 0 for row in rows(tmp_path / "four"))
+
+
+def test_channels_are_named_and_the_way_back_takes_them(tmp_path: Path) -> None:
+    """Image and target are channels of one file, whose names the result bears."""
+    rng = np.random.default_rng(0)
+    names = ("phase", "dna", "actin")
+    for number in range(3):
+        pixels = rng.integers(0, 200, (3, 40, 40)).astype(np.uint8)
+        (tmp_path / "in").mkdir(exist_ok=True)
+        write_image(tmp_path / "in" / f"a{number}.tif", Image(pixels, "CYX", channels=names))
+    made = recipe(
+        "labelfree-cyclegan",
+        tmp_path / "in",
+        data__targets=str(tmp_path / "in"),
+        data__unpaired=False,
+        data__channels=[2],
+        data__target_channels=[1],
+        network={"name": "resnet-generator", "options": {"features": 4, "blocks": 1}},
+        regime__discriminator={"features": 4, "layers": 1, "scales": 1},
+        train__steps=2,
+        train__validate_every=2,
+    )
+    model = train(made, tmp_path / "run")
+    found = model.predict(tmp_path / "in" / "a0.tif", options=EXACT).result
+    assert found is not None and found.channels == ("dna",)
+    assert model.back is not None
+    assert model.back.recipe.data.channels == (1,)
+    assert model.back.predict(tmp_path / "in" / "a0.tif", options=EXACT).result is not None

@@ -113,6 +113,18 @@ def read_cost(
     return weights
 
 
+def target_names(path: Path, axes: str | None) -> tuple[str, ...]:
+    """Names of the channels of the file of an image wanted; none where it has none.
+
+    Raises
+    ------
+    AxesError, ReadError : as for `read`.
+    """
+    from delineate.io import read
+
+    return _opened(read, path, axes, "TCZYX", "TZYX", "ZYX", "CZYX", "CYX").channels
+
+
 def at_time(image: Image, time: int | None) -> Image:
     """One time point, where the image has a time axis.
 

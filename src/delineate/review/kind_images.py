@@ -159,12 +159,12 @@ def _decibel(value: float) -> str:
 
 
 _MEANINGS = {
-    "Result": "The image that the model made of an image: <code>images/NAME</code>, with the axes "
+    "Result": "The image that the model made of an image: <code>results/NAME</code>, with the axes "
     "and pixel size of the image and in the units of the images that the model was trained "
     "towards. Mean and SD (standard deviation) are those of its pixels.",
     "Not to be measured": "Share of the pixels that are more uncertain than nearly all pixels of "
-    "the images that validated the model. <code>masks/NAME</code> is 1 there: leave these pixels "
-    "out of measurements. They are hatched in the pictures of uncertainty.",
+    "the images that validated the model. <code>doubtful/NAME</code> is 1 there: leave these "
+    "pixels out of measurements. They are hatched in the pictures of uncertainty.",
     "Cycle error": "How far the way back, from the result to the image, misses the image: mean "
     "absolute difference of normalised intensities. A large one says that something was lost or "
     "invented; a small one does not prove that the result is right.",
@@ -227,7 +227,7 @@ IMAGES = Kind(
     is_empty=lambda image: False,
     columns=_columns,
     tables="The same numbers are in <code>images.csv</code>, the results in the folder "
-    "<code>images</code>.",
+    "<code>results</code>.",
     trust=Trust(
         order="The images are in the order in which a person should look at them: the most "
         "uncertain ones first.",

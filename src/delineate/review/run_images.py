@@ -98,7 +98,7 @@ def read_evaluation(folder: Path, names: Iterable[str]) -> ImageEvaluation:
 
 def _changed_since(folder: Path, names: Iterable[str], moment: float) -> bool:
     """Whether a result was written after that moment."""
-    paths = (folder / "images" / f"{n}{end}" for n in names for end in (".tif", ".ome.zarr"))
+    paths = (folder / "results" / f"{n}{end}" for n in names for end in (".tif", ".ome.zarr"))
     try:
         return any(path.stat().st_mtime > moment for path in paths if path.exists())
     except (OSError, ValueError):  # a name that this file system cannot have

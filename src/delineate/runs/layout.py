@@ -75,6 +75,8 @@ def label_files(source: Path, room: str = "labels") -> list[ImageFile]:
     record = read_json(source / "run.json")
     if not isinstance(record, dict):
         return find_images(source)
+    if room == "labels" and (source / "results").is_dir() and not (source / "labels").is_dir():
+        raise ReadError(f"{source}: a run of images, there are no objects in it")
     files = []
     for name in (i["name"] for i in record.get("inputs", ()) if i["status"] == "done"):
         paths = [source / room / f"{name}{suffix}" for suffix in ROOMS[room]]

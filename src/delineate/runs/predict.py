@@ -98,10 +98,8 @@ def predict_folder(
             model.name,
             common,
         )
-    if outputs.maps and model.recipe.method.truth == "image":
-        raise ModelError(
-            f"model {model.name} gives images, which are not decoded: leave --keep-maps out"
-        )
+    if model.recipe.method.truth == "image":
+        _check_image_settings(model, settings, outputs)
     judge = judge_by(model, settings.required)
     sha = model.sha256()
     run = RunFolder(
@@ -137,6 +135,35 @@ def predict_folder(
         "seed": model.recipe.seed,
     }
     return run_all(run, files, predict, facts, listener, judge)
+
+
+def _check_image_settings(model: Model, settings: Settings, outputs: Outputs) -> None:
+    """Whether a model that gives images can do what is asked for.
+
+    Raises
+    ------
+    ModelError : it is for labels, or asks for a verdict where no uncertainty will be known.
+    """
+    for_labels = {
+        "--keep-maps": outputs.maps,
+        "--rois": outputs.rois,
+        "--geojson": outputs.geojson,
+        "--outlines": outputs.outlines,
+        "--diameter": settings.diameter is not None,
+    }
+    asked = [name for name, given in for_labels.items() if given]
+    if asked:
+        raise ModelError(
+            f"model {model.name} gives images, in which there are no objects: leave "
+            f"{', '.join(asked)} out"
+        )
+    single = len(model.members) * settings.run.turns == 1
+    noise = getattr(model.recipe.method, "noise", False)
+    if settings.required is not None and single and not noise:
+        raise ModelError(
+            f"model {model.name} tells no uncertainty from a single draw, so that no image could "
+            "be accepted or be marked for checking: add --turns 4, or leave --required out"
+        )
 
 
 def judge_by(model: Model, required: float | None) -> Judge | None:

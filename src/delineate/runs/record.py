@@ -16,6 +16,7 @@ from delineate.data.layouts import Pair
 from delineate.data.options import FILES, PATHS
 from delineate.data.samples import Sample
 from delineate.data.splits import Split
+from delineate.data.truth_files import target_names
 from delineate.errors import RecipeError
 from delineate.recipe import Recipe
 from delineate.runs.layout import file_sha256
@@ -160,7 +161,8 @@ def _target(recipe: Recipe, samples: Sequence[Sample], pairs: Iterable[Pair]) ->
     if recipe.method.truth != "image":
         return None
     known = [s for s in samples if len(s.targets)]
-    own = recipe.normalise_target is not None
+    # Targets that belong to no image have units of their own.
+    own = recipe.normalise_target is not None or recipe.data.unpaired
     types = {s.dtype for s in known}
     return target_of(
         [s.target_intensity for s in known] if own else [],
@@ -171,15 +173,13 @@ def _target(recipe: Recipe, samples: Sequence[Sample], pairs: Iterable[Pair]) ->
 
 def _channel_names(recipe: Recipe, pairs: Iterable[Pair]) -> tuple[str, ...]:
     """Names of the channels that the first file has of what a model gives; none if unknown."""
-    from delineate.io import read
-
     method, data = recipe.method, recipe.data
     own = recipe.regime.needs_truth
     files = (pair.truth("image") if own else pair.image for pair in pairs)
     file = next((f for f in files if f is not None), None)
     if file is None or (data.z_channels and not own):
         return ()
-    names = read(file, axes=None if own else data.axes).channels
+    names = target_names(file, data.axes)
     chosen = data.target_channels if own else data.channels
     if chosen is not None and names:
         names = tuple(names[c] for c in chosen)

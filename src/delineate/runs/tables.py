@@ -66,7 +66,7 @@ def _rest(prediction: Prediction, seconds: float) -> dict[str, Any]:
 
 def failed_row(name: str, error: str) -> dict[str, Any]:
     """The row of an image that could not be predicted."""
-    return {"image": name, "status": "failed", "objects": "", "error": error}
+    return {"image": name, "status": "failed", "error": error}
 
 
 def most_uncertain_first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -209,7 +209,15 @@ def way_back(
         return None
     recipe, channels = description.recipe, description.in_channels
     pictures = recipe.normalise_target or recipe.normalise
+    data = recipe.data
+    swapped = {
+        "channels": data.target_channels,
+        "target_channels": data.channels,
+        "z_channels": False,
+        "in_channels": None,
+    }
     turned = {
+        "data": data.model_copy(update=swapped),
         "name": f"{recipe.name}-back",
         "description": f"the way back of {recipe.name}",
         "normalise": Normalise(kind="mask") if recipe.method.truth == "classes" else pictures,
