@@ -184,6 +184,26 @@ def test_cost_of_a_turned_patch_is_interpolated(tmp_path):
         np.testing.assert_allclose(batch.targets[0], batch.image[0], atol=1e-4)
 
 
+@pytest.mark.parametrize("only", ["", "image"])
+def test_cost_counts_where_nothing_else_is_known(tmp_path, only):
+    """As of blind-spot trainings, and of the images of unpaired ones."""
+    volume, cost = RNG.random((2, 4, 20, 30), np.float32)
+    pair = dataclasses.replace(written(tmp_path, image=volume, cost=cost), only=only)
+    options = {"needs_truth": False, "normalise": Normalise(kind="none")}
+    sample = sample_of(pair, tmp_path, ndim=3, planes=(1, 2), **options)
+    np.testing.assert_array_equal(sample.cost, cost[1:3])
+    flat = written(tmp_path / "flat", image=volume, cost=cost[0])
+    flat = dataclasses.replace(flat, only=only)
+    merged = sample_of(flat, tmp_path, channels=2, planes=(1, 2), z_channels=True, **options)
+    np.testing.assert_array_equal(merged.cost, cost[0])
+    batch = Patches([merged], Regression(), STILL, (12, 12), 1, 0)[0]
+    assert np.isin(batch.valid, [0, *cost[0].ravel()]).all()
+    assert len(np.unique(batch.valid)) > 10
+    wrong = written(tmp_path / "wrong", image=volume[0], cost=-cost[0])
+    with pytest.raises(DataError, match="negative"):
+        sample_of(dataclasses.replace(wrong, only=only), tmp_path, **options)
+
+
 # Unpaired
 
 

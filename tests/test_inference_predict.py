@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 import delineate
 from delineate.data.normalise import Normalise
+from delineate.data.options import DataOptions
 from delineate.errors import AxesError, ImageError, ModelError, ReadError
 from delineate.image import Image
 from delineate.inference import runner as runner_module
@@ -301,6 +303,22 @@ def test_channels_are_chosen(field: tuple[np.ndarray, np.ndarray]) -> None:
     assert found.labels.max() == truth.max()
     with pytest.raises(AxesError, match="index 4 is outside axis C"):
         dome_model().predict(pixels, axes="CYX", channels=[4])
+
+
+def test_a_network_of_planes_takes_as_many_planes_only(
+    field: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """A single plane is no grey image that serves three channels."""
+    image, truth = field
+    model = dome_model(channels=3)
+    data = DataOptions(z_channels=True)
+    recipe = model.recipe.model_copy(update={"data": data})
+    model = replace(model, description=model.description.model_copy(update={"recipe": recipe}))
+    stack = np.stack([image] * 3)
+    assert model.predict(stack, axes="ZYX", options=EXACT).labels.max() == truth.max()
+    for pixels, axes, depth in ((image, "YX", 1), (stack[:2], "ZYX", 2)):
+        with pytest.raises(ImageError, match=rf"its {depth} planes give \d channels.* takes 3"):
+            model.predict(pixels, axes=axes, options=EXACT)
 
 
 def test_the_python_interface(

@@ -75,6 +75,34 @@ def select_axes(image: Image, options: Selects) -> Image:
     )
 
 
+def check_planes(image: Image, options: Selects, n: int) -> None:
+    """Raise where planes become channels, and are not those of the n channels of a network.
+
+    `network_channels` alone would take a single plane for a grey image, and show it to a network of
+    three planes three times over.
+
+    Parameters
+    ----------
+    image : as its file has it.
+    options : what `select_axes` is to choose of it.
+
+    Raises
+    ------
+    ImageError : there are other planes.
+    """
+    if not options.z_channels:
+        return
+    whole = options.planes is None or "Z" not in image.axes
+    depth = image.sizes.get("Z", 1) if whole else len(options.planes or ())
+    every = options.channels is None or "C" not in image.axes
+    found = depth * (image.n_channels if every else len(options.channels or ()))
+    if found != n:
+        raise ImageError(
+            f"{image.source or 'the image'}: its {depth} planes give {found} channels, the network "
+            f"takes {n}: as many planes must be in every file; a training chooses with data.planes"
+        )
+
+
 def network_channels(
     image: Image, n: int | None, channels: Sequence[int] | None = None
 ) -> NDArray[Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.data import store
-from delineate.data.channels import Selection, network_channels, select_axes
+from delineate.data.channels import Selection, check_planes, network_channels, select_axes
 from delineate.data.intensity import Intensity
 from delineate.data.normalise import Normalise, intensity_from_dict
 from delineate.data.pairs import Pair
@@ -26,12 +26,13 @@ from delineate.data.resize import resize_linear, scaled_shape
 from delineate.data.sample import Sample
 from delineate.data.store import Shelf, Stored
 from delineate.data.truth import Encoded, Known, encode_truth, read_truth, unknown
+from delineate.data.truth_files import read_cost
 from delineate.errors import DataError, DelineateError
 from delineate.methods.base import Method
 
 __all__ = ["SCALES", "Preparation", "Sample", "prepare"]
 
-FORMAT = 1
+FORMAT = 2
 """To be raised when another sample is made of the same files: older ones are not used then."""
 
 SCALES = (0.05, 20.0)
@@ -193,7 +194,10 @@ def _encode(pair: Pair, how: Preparation) -> _Made:
     if pixels is not None and intensity is not None:
         image = resize_linear(intensity.apply(pixels), shape)
     wanted = None if known is None else _target_intensity(known, how, intensity)
-    truth = unknown(shape) if known is None else encode_truth(known, how.method, shape, wanted)
+    if known is None:
+        truth = unknown(shape, _cost_alone(pair, how, spatial, shape))
+    else:
+        truth = encode_truth(known, how.method, shape, wanted)
     facts = {
         "diameter": float(diameter),
         "scale": scale,
@@ -211,20 +215,27 @@ def _read_image(pair: Pair, how: Preparation) -> NDArray[Any]:
     image = read(pair.image, axes=how.axes)
     if pair.time is not None:
         image = image.select(T=pair.time)
-    depth = image.sizes.get("Z", 1) if how.planes is None else len(how.planes)
-    image = select_axes(image, Selection(how.select, how.planes, how.z_channels))
+    select = Selection(how.select, how.planes, how.z_channels)
+    check_planes(image, select, how.channels)
+    image = select_axes(image, select)
     if len(image.spatial_axes) != how.ndim:
         raise DataError(
             f"axes {image.axes} give {len(image.spatial_axes)}D images, the network is {how.ndim}D"
         )
-    if how.z_channels and image.n_channels != how.channels:
-        raise DataError(
-            f"its {depth} planes give {image.n_channels} channels, the network takes "
-            f"{how.channels}: as many planes must be in every file; choose with data.planes"
-        )
     pixels = network_channels(image, how.channels)
     check_pixels(pixels, str(pair.image))
     return pixels
+
+
+def _cost_alone(
+    pair: Pair, how: Preparation, spatial: tuple[int, ...], shape: tuple[int, ...]
+) -> NDArray[np.float32] | None:
+    """The weight of each pixel of an image of which nothing else is known, at a shape."""
+    if pair.cost is None:
+        return None
+    planes = None if how.z_channels else how.planes
+    cost = read_cost(pair.cost, how.axes, pair.time, planes, spatial)
+    return resize_linear(cost[None], shape)[0]
 
 
 def _target_intensity(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.data.channels import Selection, network_channels, select_axes
+from delineate.data.channels import Selection, check_planes, network_channels, select_axes
 from delineate.data.normalise import Intensity, Normalise
 from delineate.data.options import DataOptions
 from delineate.data.resize import resize_linear, scaled_shape
@@ -81,6 +81,7 @@ def predict(
     found = []
     for t in points:
         whole = image if t is None else image.select(T=t)
+        check_planes(whole, data, in_channels)
         seen = select_axes(whole, data)
         pixels = network_channels(seen, in_channels)
         # All channels are measured; planes that served as channels leave an image without Z.
