@@ -139,7 +139,11 @@ class Regression(Method):
         return Decoded(None, {}, image=maps[: self.channels])
 
     def score(self, maps: Maps, truth: NDArray[Any]) -> dict[str, float]:
-        """Pearson correlation, SSIM and scale-invariant PSNR, means over the channels."""
+        """Pearson correlation, SSIM and scale-invariant PSNR, means over the channels.
+
+        A channel whose truth is constant has no structure to be found, and does not count; where
+        all are so, the score is NaN.
+        """
         from delineate.metrics import image_scores
 
         found = [
@@ -147,7 +151,11 @@ class Regression(Method):
             for own, wanted in zip(maps[: self.channels], truth, strict=True)
         ]
         names = ("pearson", "ssim", "si_psnr")
-        return {n: float(np.mean([getattr(scores, n) for scores in found])) for n in names}
+        means = {}
+        for name in names:
+            values = [getattr(scores, name) for scores in found]
+            means[name] = float(np.mean([v for v in values if np.isfinite(v)] or values))
+        return means
 
     def picture_channels(self, ndim: int) -> int:
         """The channels of the image."""

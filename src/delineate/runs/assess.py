@@ -113,15 +113,18 @@ def assess(
             )
     table = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     write_table(out / TABLE, table)
-    reference = Reference(
-        tuple(table["image"].tolist()),
-        tuple(table["uncertainty"].tolist()),
-        tuple(np.clip(table[method.monitor], 0, 1).tolist()),  # a correlation may be negative
-        method.monitor,
-        "aleatoric" if calibration or getattr(method, "noise", False) else "predictive",
-        "out-of-fold" if recipe.ensemble.folds else "held-out",
-    )
-    learned: dict[str, Any] = {"reference": reference.to_dict()}
+    learned: dict[str, Any] = {}
+    scored = ~np.isnan(table[method.monitor])
+    if scored.any():
+        reference = Reference(
+            tuple(table["image"][scored].tolist()),
+            tuple(table["uncertainty"][scored].tolist()),
+            tuple(np.clip(table[method.monitor][scored], 0, 1).tolist()),  # Pearson's may be < 0
+            method.monitor,
+            "aleatoric" if calibration or getattr(method, "noise", False) else "predictive",
+            "out-of-fold" if recipe.ensemble.folds else "held-out",
+        )
+        learned["reference"] = reference.to_dict()
     if calibration:
         before, after = (sum(both[1:], both[0]) for both in zip(*calibration, strict=True))
         calibration_figure(before, after, out / "calibration.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -126,7 +127,7 @@ class Keep(Callback):
     ----------
     folder : of the checkpoints; it may be moved between two runs.
     monitor : score that tells which weights are best; None keeps the last only.
-    mode : whether its largest or its smallest value is best.
+    mode : whether its largest or its smallest value is best; NaN never is.
 
     A run that is killed between the two writes goes on from the older last.ckpt and writes the
     same best.ckpt again.
@@ -155,7 +156,7 @@ class Keep(Callback):
             better = self.best is None or (
                 score > self.best if self.mode == "max" else score < self.best
             )
-            if better:
+            if better and not math.isnan(score):
                 self.best = score
                 self._save(trainer, "best.ckpt")
         self._save(trainer, "last.ckpt")

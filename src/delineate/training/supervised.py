@@ -109,11 +109,25 @@ class Supervised(lightning.LightningModule):
         self.validation.append({"loss": loss, **self.method.score(maps, truth)})
 
     def on_validation_epoch_end(self) -> None:
-        """Mean over the validation images of each score."""
+        """Mean of each score over the validation images that have it.
+
+        Raises
+        ------
+        RecipeError : none has the score that decides which weights are best.
+        """
         rows = gathered(self.validation, len(self.samples))
-        for name in rows[0] if rows else ():
-            self.log(f"val_{name}", float(np.mean([scores[name] for scores in rows])))
         self.validation.clear()
+        for name in rows[0] if rows else ():
+            values = [row[name] for row in rows if not np.isnan(row[name])]
+            if values:
+                self.log(f"val_{name}", float(np.mean(values)))
+            elif self.monitor == f"val_{name}":
+                side = VALIDATION_CROP[self.samples[0].image.ndim - 1]
+                raise RecipeError(
+                    f"no validation image has structure to be compared with: {name} has no value "
+                    f"in any of the {len(rows)}, of which the middle {side} pixels are looked at; "
+                    "name others in data.table, or set data.validation to 0"
+                )
 
     def configure_optimizers(self) -> Any:
         """The optimiser and schedule that the options name."""
