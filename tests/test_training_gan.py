@@ -14,10 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from delineate.data.augment import Augment
 from delineate.data.patches import Batch
+from delineate.data.samples import Sample
 from delineate.errors import RecipeError
 from delineate.methods.regression import Regression
 from delineate.methods.semantic import Semantic
+from delineate.training.fit import fit
 from delineate.training.gan_options import CycleGANOptions, DiscriminatorOptions, Pix2PixOptions
 from delineate.training.options import TrainOptions
 from delineate.training.setting import Setting
@@ -398,14 +401,44 @@ def test_whole_images_validate(make):
     arrays = [t[0].numpy() for t in one[:2]]
     sample = SimpleNamespace(image=arrays[0], targets=arrays[1], truth=arrays[1], cost=None)
     module = make(setting(samples=[sample], steps=2))
-    assert (module.monitor, module.mode) == ("val_pearson", "max")
     data = pairs(2) if make is cyclegan else [batch(i) for i in range(2)]
     recorder = run(module, data, validate=1)
     with torch.no_grad():
         expected = float((module.whole(one.image) - one.targets).abs().mean())
     assert recorder.metrics[-1]["val_loss"] == pytest.approx(expected, rel=1e-5)
     assert "val_pearson" in recorder.metrics[-1]
-    assert make(setting()).monitor is None
+
+
+@pytest.mark.parametrize("kind", [Pix2PixOptions, CycleGANOptions])
+def test_the_last_weights_are_kept_with_their_scores(kind, tmp_path, monkeypatch):
+    """The score falls while discriminators teach; training neither stops nor goes back."""
+    samples = []
+    for seed in range(2):
+        image, target = (t[0].numpy() for t in batch(seed, n=1)[:2])
+        samples.append(
+            Sample(
+                name=str(seed),
+                image=image,
+                targets=target,
+                labels=np.zeros(image.shape[1:], np.int32),
+                centres=np.zeros((0, 2), np.float32),
+                diameter=float("nan"),
+                scale=1.0,
+                weight=1.0,
+                soft=True,
+                kind="image",
+            )
+        )
+    values = {"validate_every": 2, "patience": 1, "device": "cpu", "precision": "fp32", "patch": 48}
+    given = setting(samples=samples, steps=8, **values)
+    falling = iter([score for score in (0.9, 0.8, 0.7, 0.6) for _ in samples])
+    monkeypatch.setattr(Regression, "score", lambda *_: {"pearson": next(falling)})
+    regime = kind(discriminator=JUDGE)
+    fitted = fit(given, regime, samples, Augment(), seed=0, folder=tmp_path)
+    assert fitted.steps == 8
+    assert fitted.scores["val_pearson"] == pytest.approx(0.6)
+    assert "val_loss" in fitted.scores
+    assert not (tmp_path / "checkpoints" / "best.ckpt").exists()
 
 
 @pytest.mark.parametrize("make", [pix2pix, cyclegan])

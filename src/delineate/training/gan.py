@@ -26,7 +26,14 @@ class Game(Supervised):
     In each step both sides learn from the same fakes, before either has moved: batches whose
     gradients are accumulated thus count as one larger batch. The number of a step counts the
     generators' steps alone.
+
+    The last weights are kept, whatever they score, and no training stops early: a score that asks
+    for agreement pixel by pixel is best where a result is blurred, before discriminators have
+    taught it detail, and would choose the weights of a warm-up in which they had no part. Scores
+    are logged all the same.
     """
+
+    monitor = None
 
     def __init__(self, setting: Setting, regime: Pix2PixOptions | CycleGANOptions) -> None:
         super().__init__(setting)
