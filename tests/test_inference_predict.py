@@ -20,11 +20,12 @@ from delineate.inference import runner as runner_module
 from delineate.inference.decode import decode_posterior
 from delineate.inference.diameter import diameter_in_pixels
 from delineate.inference.posterior import Posterior
-from delineate.inference.predict import single_precision
+from delineate.inference.predict import Units, of_file, predict, single_precision
 from delineate.inference.runner import Runner, RunOptions, has_fast_bf16
 from delineate.io import read, read_labels
 from delineate.io.reading import read_label_image
 from delineate.methods.flows import Flows
+from delineate.methods.regression import Regression
 from domes import dome_model, domes, same_objects
 
 EXACT = RunOptions(device="cpu", precision="fp32")
@@ -266,6 +267,82 @@ def test_constant_image_has_no_objects(value: float) -> None:
 def test_fixed_ranges_refuse_what_they_cannot_hold() -> None:
     with pytest.raises(ImageError, match="cannot be computed with"):
         single_precision(np.array([[0, 1e300]]), Normalise(kind="none"), "x")
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        [(-1e12, 1e12, np.float64), (0.001, 0.002, np.float64)],
+        [(0, 1e37, np.float64), (-3, 5, np.float64), (7, 7, np.float64)],
+        [(-1e33, 1e33, np.float32), (100, 101, np.float32), (0, 0, np.float32)],
+        [(-(2**31), 2**31 - 1, np.int32), (3, 9, np.int32), (-5, -5, np.int32)],
+        [(0, 2**62, np.int64), (2**40, 2**40 + 1000, np.int64)],
+    ],
+)
+def test_a_strong_channel_does_not_erase_a_weak_one(channels: list[tuple]) -> None:
+    """Each is brought to 0…1 by itself, and back to its own units; a constant one is 0."""
+    random = np.random.default_rng(0)
+    made = []
+    for low, high, dtype in channels:
+        share = random.random((20, 30))
+        share.flat[:2] = 0, 1
+        made.append((low + share * (high - low)).astype(dtype))
+    raw = np.stack(made)
+    rule = Normalise(kind="mean-std")
+    own = single_precision(raw, rule, "x")
+    assert own.dtype == np.float32
+    intensity = rule.fit(own)
+    found = of_file(intensity, raw, own).invert(intensity.apply(own))
+    for seen, pixels, back in zip(own, raw.astype(np.float64), found, strict=True):
+        low, high = pixels.min(), pixels.max()
+        expected = (pixels - low) / (high - low) if high > low else np.zeros_like(pixels)
+        np.testing.assert_allclose(seen, expected, atol=1e-6)
+        if abs(pixels).max() < 1e38:  # float32 holds no more
+            np.testing.assert_allclose(back, pixels, atol=1e-6 * (high - low), rtol=1e-6)
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 1), (3, 2), (2, 3), (2, 2)])
+def test_results_have_the_units_of_the_first_channel_where_numbers_differ(
+    inputs: int, outputs: int, dtype: type, given: bool
+) -> None:
+    """As in training. The network gives its first channel, and a variance of 1."""
+
+    class First(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first = x[:, :1].expand(-1, outputs, *x.shape[2:])
+            return torch.cat([first, torch.zeros_like(first)], dim=1)
+
+    random = np.random.default_rng(0)
+    pixels = np.stack([random.normal(100 * 10**c, 5 * 10**c, (24, 32)) for c in range(inputs)])
+    rule = Normalise(kind="mean-std")
+    fixed = Normalise(kind="range", low=10, high=30).fit(np.zeros((outputs, 1, 1)))
+    found = predict(
+        Image(pixels.astype(dtype), "CYX"),
+        Runner([First()], Regression(channels=outputs, noise=True), 2, EXACT),
+        normalise=rule,
+        in_channels=inputs,
+        data=DataOptions(),
+        common=None,
+        scale_model=None,
+        units=Units(fixed if given else None, None),
+        keep_spread=True,
+    )
+    assert found.result is not None
+    result = np.asarray(found.result.data)
+    assert result.shape == (outputs, 24, 32)
+    mean, std = pixels.mean(axis=(1, 2)), pixels.std(axis=(1, 2))
+    # As many channels have a map each.
+    own = np.arange(outputs) if inputs == outputs else np.zeros(outputs, int)
+    scale = np.full(outputs, 20) if given else std[own]
+    offset = np.full(outputs, 10) if given else mean[own]
+    normal = (pixels[0] - mean[0]) / std[0]
+    expected = normal * scale[:, None, None] + offset[:, None, None]
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-3)
+    assert len(found.channel_spread) == outputs
+    for spread, size in zip(found.channel_spread, scale, strict=True):
+        np.testing.assert_allclose(spread.aleatoric, size**2, rtol=1e-3)
 
 
 @pytest.mark.parametrize(

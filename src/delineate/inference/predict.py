@@ -106,12 +106,13 @@ def predict(
         del drawn
         if isinstance(runner.method, Regression):
             assert units is not None
+            measured = units.intensity or of_file(intensity, raw, own)
             made = image_point(
                 posterior,
                 point,
                 runner.method,
                 by_plane,
-                intensity=units.intensity or of_file(intensity, raw, own),
+                intensity=measured.for_channels(runner.method.channels),
                 doubt=units.doubt,
                 channels=units.channels,
                 keep_spread=keep_spread,
@@ -180,8 +181,9 @@ def single_precision(pixels: NDArray[Any], normalise: Normalise, name: str) -> N
     """Pixels (channels, …) that survive float32, in which networks compute.
 
     Where normalisation undoes any linear map, pixels of wide types (float64, 32-bit integers) or
-    of extreme size are first brought to 0…1 in float64, so that a small contrast on a large offset
-    is kept and nothing overflows.
+    of extreme size are first brought to 0…1 in float64, each channel by itself, so that a small
+    contrast on a large offset is kept, a weak channel beside a strong one too, and nothing
+    overflows.
 
     Raises
     ------
@@ -193,31 +195,41 @@ def single_precision(pixels: NDArray[Any], normalise: Normalise, name: str) -> N
         raise ImageError(f"{name}: pixels of type {pixels.dtype}; expected real numbers")
     if pixels.dtype.itemsize < 4:
         return pixels.astype(np.float32) if pixels.dtype.kind == "f" else pixels
-    low, high = float(pixels.min()), float(pixels.max())
-    largest = max(abs(low), abs(high))
-    extreme = largest > 1e30 or 0 < largest < 1e-30
+    low, high = _extremes(pixels)
+    largest = np.maximum(abs(low), abs(high))
+    extreme = (largest > 1e30) | ((largest > 0) & (largest < 1e-30))
     if normalise.absolute:
-        if extreme:
+        if extreme.any():
             raise ImageError(
-                f"{name}: pixels up to {largest:g} cannot be computed with; scale them"
+                f"{name}: pixels up to {largest[extreme][0]:g} cannot be computed with; scale them"
             )
         return pixels
-    if high == low or not (extreme or pixels.dtype != np.float32):
-        return pixels if high > low else np.zeros(pixels.shape, np.float32)
-    scaled = pixels / largest
-    scaled -= low / largest
-    scaled /= high / largest - low / largest
-    return scaled.astype(np.float32)
+    varied = high > low
+    if pixels.dtype == np.float32 and varied.any() and not extreme.any():
+        return pixels
+    scaled = np.zeros(pixels.shape, np.float32)
+    for c in np.flatnonzero(varied):
+        own = np.divide(pixels[c], largest[c], dtype=np.float64)
+        own -= low[c] / largest[c]
+        own /= high[c] / largest[c] - low[c] / largest[c]
+        scaled[c] = own
+    return scaled
 
 
 def of_file(intensity: Intensity, raw: NDArray[Any], own: NDArray[Any]) -> Intensity:
     """An intensity map found on what `single_precision` made of an image, in units of its file."""
     if own is raw or raw.dtype.kind == "b" or raw.dtype.itemsize < 4:
         return intensity
-    low, high = float(raw.min()), float(raw.max())
-    span = (high - low) or 1.0
+    low, high = _extremes(raw)
+    span = np.where(high > low, high - low, 1.0)
     offset = (low + intensity.offset.astype(np.float64) * span).astype(np.float32)
     return Intensity(offset, (intensity.scale.astype(np.float64) * span).astype(np.float32))
+
+
+def _extremes(pixels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Smallest and largest pixel of each channel (channels,)."""
+    axes = tuple(range(1, pixels.ndim))
+    return pixels.min(axis=axes).astype(np.float64), pixels.max(axis=axes).astype(np.float64)
 
 
 def whole_posterior(
