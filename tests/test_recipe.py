@@ -192,6 +192,7 @@ def test_every_setting_has_a_default_and_most_a_description():
             "method": {"name": method},
             "regime": {"name": regime},
             "data": {"diameter": None},
+            "augment": {"rotate": 0, "scale": (1, 1)},
         }
         for method, regime in (
             ("flows", "supervised"),
@@ -352,3 +353,31 @@ def test_space_is_not_bent_under_vectors():
     with pytest.raises(RecipeError, match=r"augment\.elastic .* vectors of method flows"):
         built(augment__elastic="0.2")
     assert built(augment__elastic="0.2", method__name="semantic").augment.bends
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"augment.rotate": 10}, r"augment\.rotate 10.*mixes.*set augment\.rotate to 0$"),
+        ({"augment.scale": [0.9, 1]}, r"augment\.scale \(0\.9, 1\.0\).*augment\.scale to 1,1$"),
+        (
+            {"augment.blur": 1, "augment.clahe": 0.5},
+            r"blur 1\.0, augment\.clahe 0\.5 mix .*augment\.blur to 0, augment\.clahe to 0$",
+        ),
+        ({"augment.elastic": 0.1}, r"augment\.elastic to 0$"),
+        ({"augment.grid": 0.1}, r"augment\.grid to 0$"),
+        ({"regime.line": 2}, r"regime\.line 2.*augment\.quarter_turns to false"),
+    ],
+)
+@pytest.mark.parametrize("name", ["noise2void", "noise2void-3d"])
+def test_a_blind_spot_is_not_seen_through_its_neighbours(name, setting, said):
+    turns = {} if "regime.line" in setting else {"augment.quarter_turns": False}
+    with pytest.raises(RecipeError, match=said):
+        Recipe.load(name, turns | setting)
+
+
+def test_lines_are_hidden_where_nothing_turns_them():
+    recipe = Recipe.load("noise2void", {"regime.line": 2, "augment.quarter_turns": False})
+    assert recipe.regime.line == 2
+    for name in packaged_recipes():
+        Recipe.load(name)

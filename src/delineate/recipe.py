@@ -105,6 +105,28 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _keep_noise(self) -> Self:
+        """Blind spots: what hides a pixel's noise from the network is not undone beforehand."""
+        if self.regime.name != "blind-spot":
+            return self
+        still = Augment(rotate=0, scale=(1, 1))
+        names = ("rotate", "scale", "blur", "elastic", "grid", "clahe")
+        wrong = [n for n in names if getattr(self.augment, n) != getattr(still, n)]
+        if wrong:
+            found = ", ".join(f"augment.{n} {getattr(self.augment, n)}" for n in wrong)
+            right = ", ".join(f"augment.{n} to {'1,1' if n == 'scale' else 0}" for n in wrong)
+            raise ValueError(
+                f"regime blind-spot asks for pixels whose noise is their own, and {found} "
+                f"{'mixes' if len(wrong) == 1 else 'mix'} them with their neighbours: set {right}"
+            )
+        if self.regime.line and self.augment.quarter_turns:
+            raise ValueError(
+                f"regime.line {self.regime.line} hides pixels along X, and augment.quarter_turns "
+                "turns the noise of lines to Y: set augment.quarter_turns to false"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _keep_vectors(self) -> Self:
         """Space is not bent under vectors."""
         if self.augment.bends and self.method.vectors(2):

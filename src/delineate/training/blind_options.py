@@ -29,7 +29,8 @@ class BlindSpotOptions(BaseModel):
     line: int = Field(
         0,
         ge=0,
-        description="pixels hidden to both sides along X too, for noise that goes along lines",
+        description="pixels hidden to both sides along X too, for noise that goes along lines; "
+        "above 0 it needs augment.quarter_turns false",
     )
 
     def module(self, setting: Setting) -> lightning.LightningModule:
