@@ -1,11 +1,18 @@
 """The blind-spot regime: what is hidden, and that a network cannot see it."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from delineate.data.augment import MARGIN
+from delineate.methods.regression import Regression
 from delineate.training.blind_options import BlindSpotOptions
 from delineate.training.blind_spot import hide
+from delineate.training.options import TrainOptions
+from delineate.training.setting import Setting
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -63,3 +70,41 @@ def test_a_line_is_hidden_with_its_pixel() -> None:
     changed = (seen != image)[0, 0]
     assert changed[y, x - 2 : x + 3].all()
     assert chosen[0, 0, y, x - 2 : x + 3].sum() == 1
+
+
+class Halves(torch.nn.Module):
+    """Half of what it is given, as long as that can be halved twice."""
+
+    divisor = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        assert all(n % 4 == 0 for n in image.shape[2:])
+        self.shapes.append(tuple(image.shape[2:]))
+        return image / 2
+
+
+@pytest.mark.parametrize("shape", [(33, 46), (9, 14, 19)])
+def test_validation_sees_beyond_the_edges_as_training_and_prediction_do(
+    shape: tuple[int, ...],
+) -> None:
+    ndim, network, method = len(shape), Halves(), Regression(l1=0, l2=1)
+    image = noise(1, *shape).numpy()
+    sample: Any = SimpleNamespace(image=image, targets=image, truth=image, cost=None)
+
+    def build(*_: Any) -> torch.nn.Module:
+        raise AssertionError
+
+    given = Setting(network, method, TrainOptions(), 1, [sample], ndim, 1, build)
+    regime = BlindSpotOptions(share=0.1)
+    module: Any = regime.module(given)
+    module.validation_step(0, 0)
+    margin = 2 * MARGIN[ndim]
+    assert network.shapes == [tuple(-(-(n + margin) // 4) * 4 for n in shape)]
+    pixels = torch.from_numpy(image)[None]
+    chosen, seen = hide(pixels, regime, torch.Generator().manual_seed(0))
+    expected = method.loss(seen / 2, pixels, chosen)
+    assert module.validation[0]["loss"] == pytest.approx(float(expected), rel=1e-5)

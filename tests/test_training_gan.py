@@ -305,6 +305,20 @@ def test_schedules(kind, shares):
         assert [share(step) for step in steps] == pytest.approx(shares)
 
 
+@pytest.mark.parametrize("kind", ["linear", "constant", "one-cycle", "cellpose"])
+def test_the_rate_stays_while_a_mean_is_taken(kind):
+    given = setting(average="swa", average_from=0.75)
+    module = pix2pix(given, generator_schedule=kind, warmup_steps=4)
+    for side, total in zip(module.configure_optimizers(), (12, 8), strict=True):
+        share = side["lr_scheduler"]["scheduler"].lr_lambdas[0]
+        first = int(0.75 * total)
+        assert share(first) > 0.1
+        assert [share(step) for step in range(first, total + 1)] == [share(first)] * (
+            total + 1 - first
+        )
+        assert share(first) == {"linear": 0.5, "constant": 1.0}.get(kind, share(first))
+
+
 def test_optimisers_have_the_momentum_of_adversarial_trainings():
     for side in pix2pix(setting(), beta=0.3).configure_optimizers():
         assert side["optimizer"].param_groups[0]["betas"] == (0.3, 0.999)

@@ -52,18 +52,19 @@ class BlindSpot(Supervised):
 
     def training_step(self, batch: Any, _: int) -> Tensor:
         """Loss of the hidden pixels of a `Batch` of patches."""
-        return self._loss(batch.image, batch.valid, None)
+        hidden, seen = hide(batch.image, self.regime)
+        return self._loss(self.forward(seen), batch.image, batch.valid * hidden)
 
     def validation_step(self, index: int, _: int) -> None:
         """Loss of hidden pixels of one whole image, always the same ones."""
         image, _targets, valid, _truth = self.validation_crop(int(index))
         generator = torch.Generator(device=image.device).manual_seed(int(index))
-        self.validation.append({"loss": float(self._loss(image, valid, generator))})
-
-    def _loss(self, image: Tensor, valid: Tensor, generator: torch.Generator | None) -> Tensor:
         hidden, seen = hide(image, self.regime, generator)
-        output = self.forward(seen)
-        return self.checked(self.method.loss(output, image, valid * hidden))
+        loss = self._loss(self.whole(seen), image, valid * hidden)
+        self.validation.append({"loss": float(loss)})
+
+    def _loss(self, output: Tensor, image: Tensor, valid: Tensor) -> Tensor:
+        return self.checked(self.method.loss(output, image, valid))
 
 
 def hide(

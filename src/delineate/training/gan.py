@@ -153,7 +153,8 @@ def _optimiser(
         if kind == "constant":
             return 1.0
         if kind == "linear":
-            return min(1.0, 2 * (1 - min(step / total, 1.0)))
+            last = options.average_from if options.average == "swa" else 1.0
+            return min(1.0, 2 * (1 - min(step / total, last)))
         return follow.rate(step, total)
 
     schedule = torch.optim.lr_scheduler.LambdaLR(make, share)
