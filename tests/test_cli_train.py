@@ -19,7 +19,7 @@ from delineate.cli import main
 from delineate.cli.overrides import parse_overrides
 from delineate.errors import RecipeError
 from delineate.model import load
-from delineate.recipe import fields, packaged_recipes
+from delineate.recipe import Recipe, fields, packaged_recipes
 from delineate.runs import train as runs
 
 SMALL = [
@@ -225,7 +225,11 @@ def test_overrides_are_parsed():
 def test_recipes_are_listed_printed_and_explained(capsys):
     status, out, _ = run("recipes", capsys=capsys)
     assert status == 0
-    assert [line.split()[0] for line in out.splitlines()] == list(packaged_recipes())
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines] == sorted(packaged_recipes())
+    descriptions = {name: Recipe.load(name).description for name in packaged_recipes()}
+    assert all(line.endswith(descriptions[line.split()[0]]) for line in lines)
+    assert len({line.index(descriptions[line.split()[0]]) for line in lines}) == 1
     assert run("recipes", "nuclei", capsys=capsys)[1] == packaged_recipes()["nuclei"].read_text(
         encoding="utf-8"
     )
