@@ -143,7 +143,7 @@ def over_time(points: Sequence[Prediction], image: Image) -> Prediction:
         first.spread.stacked(spreads) if first.spread is not None else None,
         _posterior_over_time(points),
         mean_features([p.features for p in points]),
-        result=_result_over_time(points),
+        result=_result_over_time(points, image),
         channel_spread=tuple(
             own[0].stacked(own) for own in zip(*(p.channel_spread for p in points), strict=True)
         ),
@@ -191,14 +191,17 @@ def _posterior_over_time(points: Sequence[Prediction]) -> Posterior | None:
     )
 
 
-def _result_over_time(points: Sequence[Prediction]) -> Image | None:
+def _result_over_time(points: Sequence[Prediction], image: Image) -> Image | None:
+    """Results of all time points as a movie, at the intervals of that which they are made of."""
     results = [p.result for p in points if p.result is not None]
     if not results:
         return None
+    interval = {"T": image.pixel_size["T"]} if "T" in image.pixel_size else {}
     return replace(
         results[0],
         data=np.stack([np.asarray(r.data) for r in results]),
         axes="T" + results[0].axes,
+        pixel_size={**interval, **results[0].pixel_size},
     )
 
 
