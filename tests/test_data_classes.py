@@ -11,8 +11,9 @@ from scipy import ndimage
 
 from conftest import disks, picture
 from delineate.data.augment import Augment, Pose, warp
-from delineate.data.layouts import Pair, find_pairs
+from delineate.data.layouts import Pair, find_pairs, training_pairs
 from delineate.data.normalise import Normalise
+from delineate.data.options import DataOptions
 from delineate.data.patches import Patches
 from delineate.data.points import class_points
 from delineate.data.samples import Preparation, Sample, prepare
@@ -158,6 +159,17 @@ def test_soft_labels_of_tables_and_of_folders_given_apart(tmp_path):
     split.write_text("image,split\n0,val\n")
     (pair,) = find_pairs(folder, table=split)
     assert (pair.soft, pair.split) == (folder / "soft/0.tif", "val")
+
+
+def test_soft_labels_that_a_method_would_ignore_are_refused(tmp_path):
+    folder = written(tmp_path, kinds_of((50, 60), 2), np.zeros((50, 60), np.float32))
+    options = DataOptions(images=folder / "images", labels=folder / "labels", soft=folder / "soft")
+    assert training_pairs(options, "classes")[0].soft == folder / "soft/0.tif"
+    for truth, learned in (("objects", "objects"), ("image", "images")):
+        with pytest.raises(DataError, match=rf"data\.soft: .*soft .* learn {learned} "):
+            training_pairs(options, truth)
+    # Beside the images of other methods they may lie, as consensus labels have them.
+    assert len(training_pairs(DataOptions(images=folder), "objects")) == 1
 
 
 def test_volumes_of_classes(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +111,25 @@ def test_table_of_images_and_targets(tmp_path):
         find_pairs(table)
 
 
+@pytest.mark.parametrize("unpaired", [False, True])
+@pytest.mark.parametrize("setting", ["labels", "classes", "soft", "targets", "cost"])
+def test_folders_beside_a_table_of_files_are_refused(tmp_path, setting, unpaired):
+    """They would be ignored."""
+    touch(tmp_path, "a.tif", "other/a.tif")
+    table = tmp_path / "data.csv"
+    table.write_text("image,labels,target\na.tif,a.tif,a.tif\n")
+    options = DataOptions(images=table, unpaired=unpaired, **{setting: tmp_path / "other"})
+    column = "target" if setting == "targets" else setting
+    for truth in ("image", "classes"):
+        if setting == "soft" and truth == "image":
+            continue
+        said = rf"data\.{setting} is .*other.*data\.csv is a table.* column {column}$"
+        with pytest.raises(DataError, match=said):
+            training_pairs(options, truth)
+    plain = options.model_copy(update={setting: None})
+    assert len(training_pairs(plain, "image")) == 1 + unpaired
+
+
 def test_images_alone_where_nothing_need_be_known(tmp_path):
     touch(tmp_path, "a.tif", "b.tif", "b_masks.tif")
     pairs = find_pairs(tmp_path, needs_truth=False)
@@ -202,12 +223,23 @@ def test_unpaired_table(tmp_path):
         find_pairs(table, unpaired=True)
 
 
-def test_each_side_is_split_by_itself():
+def test_unpaired_files_all_train_unless_a_table_says_so(caplog):
     sides = [("image", 20), ("target", 10)]
     pairs = [Pair(f"{s}/{i}", Path(f"{s}{i}"), only=s) for s, n in sides for i in range(n)]
-    split = split_pairs(pairs, 0.2, 0)
-    assert [sum(p.only == s for p in split.val) for s, _ in sides] == [4, 2]
-    assert [sum(p.only == s for p in split.train) for s, _ in sides] == [16, 8]
+    with caplog.at_level(logging.INFO, "delineate"):
+        split = split_pairs(pairs, 0.15, 0)
+    assert split == (pairs, [])
+    assert caplog.text.count("all train") == 1
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "delineate"):
+        assert split_pairs(pairs, 0, 0) == split
+        split_pairs([replace(p, split="train") for p in pairs], 0.15, 0)
+    assert not caplog.text
+
+
+def test_each_side_is_divided_into_folds_by_itself():
+    sides = [("image", 20), ("target", 10)]
+    pairs = [Pair(f"{s}/{i}", Path(f"{s}{i}"), only=s) for s, n in sides for i in range(n)]
     folds = [fold_pairs(pairs, 5, m, 0) for m in range(5)]
     for part in folds:
         assert [sum(p.only == s for p in part.val) for s, _ in sides] == [4, 2]

@@ -45,10 +45,17 @@ def training_pairs(options: DataOptions, truth: str, needs_truth: bool = True) -
 
     Raises
     ------
-    DataError, ReadError, AxesError : as for `find_pairs` and `time_points`, or no images are named.
+    DataError, ReadError, AxesError : as for `find_pairs` and `time_points`, no images are named, or
+        soft labels to a method that does not learn classes.
     """
     if options.images is None:
         raise DataError("data.images is not set: which folder holds the training images?")
+    if options.soft is not None and truth != "classes":
+        raise DataError(
+            f"data.soft: {options.soft} holds probabilities of classes, from which methods that "
+            f"learn {'images' if truth == 'image' else 'objects'} do not learn: set method.name to "
+            "semantic, or leave data.soft out"
+        )
     pairs = find_pairs(
         options.images,
         options.labels,
@@ -101,8 +108,8 @@ def find_pairs(
 
     Raises
     ------
-    DataError : no labels (targets) are found, an image lacks its own, names collide, or a table is
-        wrong.
+    DataError : no labels (targets) are found, an image lacks its own, names collide, a table is
+        wrong, or folders are given beside a table that names the files.
     ReadError : a folder holds no images.
     """
     images = Path(images)
@@ -112,6 +119,20 @@ def find_pairs(
     if images.is_file():
         if images.suffix.lower() != ".csv":
             raise DataError(f"{images}: expected a folder or a CSV table of images and labels")
+        aside = {
+            "labels": labels,
+            "classes": classes,
+            "soft": soft,
+            "targets": targets,
+            "cost": cost,
+        }
+        for setting, folder in aside.items():
+            if folder is not None:
+                raise DataError(
+                    f"data.{setting} is {folder}, but {images} is a table, which names the files "
+                    f"itself: leave data.{setting} out, and give the table a column "
+                    f"{'target' if setting == 'targets' else setting}"
+                )
         if unpaired:
             pairs = sides_of_table(images, names.column)
         else:

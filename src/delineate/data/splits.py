@@ -32,8 +32,9 @@ def split_pairs(pairs: Sequence[Pair], fraction: float, seed: int) -> Split:
         says.
     seed : seed of the draw; the same seed and names give the same split.
 
-    Unpaired images and targets are drawn each for themselves. All time points of a movie are drawn
-    together; of a single movie, the last ones validate.
+    Unpaired images and targets all train, since a score takes both of one name; a table can give
+    such pairs. All time points of a movie are drawn together; of a single movie, the last ones
+    validate.
 
     Raises
     ------
@@ -60,7 +61,14 @@ def _split(pairs: Sequence[Pair], fraction: float, seed: int) -> Split:
             raise DataError(f"no image has the split 'train'; found {', '.join(map(repr, words))}")
         return split
     chosen: set[str] = set()
+    if fraction and any(p.only for p in pairs):
+        log.info(
+            "unpaired images and targets all train: only files of one name to which a table gives "
+            "the split val can validate"
+        )
     for own in sides(pairs):
+        if own[0].only:
+            continue
         units = films(own)
         n_val = 0 if fraction == 0 else max(1, round(fraction * len(units)))
         n_val = min(n_val, len(units) - 1)
