@@ -84,6 +84,8 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _suits(self) -> Self:
         """Regime, method and data fit each other."""
+        if self.normalise.kind == "match":
+            raise ValueError("normalise.kind match is for targets: set it in normalise_target")
         if self.data.unpaired and not self.regime.unpaired:
             raise ValueError(
                 f"data.unpaired: regime {self.regime.name} learns from pairs; choose regime.name "

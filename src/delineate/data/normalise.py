@@ -17,11 +17,12 @@ from delineate.data.stain import (
     find_stains,
     largest_value,
 )
+from delineate.errors import DataError
 from delineate.image import LazyArray
 
-__all__ = ["SAMPLE", "Intensity", "Normalise", "grid_sample", "intensity_from_dict"]
+__all__ = ["SAMPLE", "Intensity", "Normalise", "grid_sample", "intensity_from_dict", "matched"]
 
-Kind = Literal["percentile", "mean-std", "centre", "range", "mask", "macenko", "none"]
+Kind = Literal["percentile", "mean-std", "centre", "range", "mask", "macenko", "match", "none"]
 
 
 class Normalise(BaseModel):
@@ -33,7 +34,7 @@ class Normalise(BaseModel):
         "percentile",
         description="percentile: two percentiles become the range; mean-std: mean 0 and deviation "
         "1; centre: the same by the middle planes of Z; range: fixed values; mask: 1 above 0; "
-        "macenko: stains of H&E; none",
+        "macenko: stains of H&E; match: of targets alone, each to the scale of its image; none",
     )
     low: float = Field(1.0, description="percentile, or value of the range, that becomes 0")
     high: float = Field(99.0, description="percentile, or value of the range, that becomes 1")
@@ -59,6 +60,11 @@ class Normalise(BaseModel):
         return self
 
     @property
+    def relative(self) -> bool:
+        """Whether results have the units of the image that they are made from."""
+        return self.kind == "match"
+
+    @property
     def absolute(self) -> bool:
         """Whether the values of pixels count, rather than their place among the others."""
         return self.kind in ("range", "mask", "macenko", "none")
@@ -75,6 +81,8 @@ class Normalise(BaseModel):
         ImageError : of kind macenko, the image shows no two stains; see `find_stains`.
         """
         n = data.shape[0]
+        if self.kind == "match":
+            raise ValueError("kind match needs the image that a target belongs to: see `matched`")
         if self.kind == "none":
             return Intensity(np.zeros(n, np.float32), np.ones(n, np.float32))
         if self.kind == "mask":
@@ -114,6 +122,41 @@ class Normalise(BaseModel):
         count = max(1, round(self.middle * n))
         start = (n - count) // 2
         return slice(start, start + count)
+
+
+def matched(target: NDArray[Any], image: NDArray[Any], intensity: Intensity) -> Intensity:
+    """The map of a target that brings it to the scale of its image, then as that is normalised.
+
+    image ≈ α · target + β by least squares over the pixels, channel by channel (the first of the
+    image for all where the numbers differ): the noise of the image does not bias α. For files that
+    were stretched one by one, so that intensities of pairs do not correspond.
+
+    Parameters
+    ----------
+    target, image : (channels, spatial axes).
+    intensity : of the image.
+
+    Raises
+    ------
+    DataError : target and image do not resemble each other.
+    """
+    wanted = grid_sample(target).reshape(len(target), -1).astype(np.float64)
+    seen = grid_sample(image).reshape(len(image), -1).astype(np.float64)
+    if len(seen) != len(wanted):
+        seen = np.broadcast_to(seen[:1], wanted.shape)
+    own = intensity.for_channels(len(wanted))
+    centred = wanted - wanted.mean(axis=1, keepdims=True)
+    variance = (centred**2).mean(axis=1)
+    alpha = (centred * seen).mean(axis=1) / np.where(variance > 0, variance, 1.0)
+    if (alpha[variance > 0] <= 0).any():
+        raise DataError(
+            "the target does not look like its image (their correlation is not positive), so that "
+            "it cannot be brought to its scale: choose another normalise_target.kind than match"
+        )
+    alpha = np.where(variance > 0, alpha, 1.0)  # of a target without structure the mean remains
+    beta = seen.mean(axis=1) - alpha * wanted.mean(axis=1)
+    offset, scale = (own.offset - beta) / alpha, own.scale / alpha
+    return Intensity(offset.astype(np.float32), scale.astype(np.float32))
 
 
 def intensity_from_dict(values: dict[str, Any]) -> Intensity:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from delineate.data import store
 from delineate.data.channels import Selection, check_planes, network_channels, select_axes
 from delineate.data.intensity import Intensity
-from delineate.data.normalise import Normalise, intensity_from_dict
+from delineate.data.normalise import Normalise, intensity_from_dict, matched
 from delineate.data.pairs import Pair
 from delineate.data.points import Points
 from delineate.data.resize import resize_linear, scaled_shape
@@ -193,7 +193,7 @@ def _encode(pair: Pair, how: Preparation) -> _Made:
     image = np.zeros((0, *shape), np.float32)
     if pixels is not None and intensity is not None:
         image = resize_linear(intensity.apply(pixels), shape)
-    wanted = None if known is None else _target_intensity(known, how, intensity)
+    wanted = None if known is None else _target_intensity(known, how, intensity, pixels)
     if known is None:
         truth = unknown(shape, _cost_alone(pair, how, spatial, shape))
     else:
@@ -239,11 +239,18 @@ def _cost_alone(
 
 
 def _target_intensity(
-    known: Known, how: Preparation, intensity: Intensity | None
+    known: Known, how: Preparation, intensity: Intensity | None, pixels: NDArray[Any] | None
 ) -> Intensity | None:
     """How the image wanted is normalised."""
     if known.image is None:
         return None
+    if how.normalise_target is not None and how.normalise_target.kind == "match":
+        if intensity is None or pixels is None:
+            raise DataError(
+                "normalise_target.kind match brings a target to the scale of its image, and it has "
+                "none: choose another kind for unpaired data"
+            )
+        return matched(known.image, pixels, intensity)
     if how.normalise_target is not None:
         return how.normalise_target.fit(known.image)
     if intensity is None:

@@ -162,7 +162,8 @@ def _target(recipe: Recipe, samples: Sequence[Sample], pairs: Iterable[Pair]) ->
         return None
     known = [s for s in samples if len(s.targets)]
     # Targets that belong to no image have units of their own.
-    own = recipe.normalise_target is not None or recipe.data.unpaired
+    apart = recipe.normalise_target is not None and not recipe.normalise_target.relative
+    own = apart or recipe.data.unpaired
     types = {s.dtype for s in known}
     return target_of(
         [s.target_intensity for s in known] if own else [],
