@@ -171,6 +171,27 @@ def test_adversarial_regimes_train_in_two_processes(tmp_path, regime):
     assert_close(two.back, one.back)
 
 
+def test_a_killed_cyclegan_of_two_processes_goes_on_with_the_past_fakes_of_each(tmp_path):
+    regime = CycleGANOptions(discriminator=JUDGE, buffer=2, back_network=NETWORK)
+    options = {"steps": 4, "learning_rate": 0.02, "validated": 0}
+
+    def kill(progress: Progress) -> None:
+        if progress.step == 3:
+            raise KilledError
+
+    whole = train(tmp_path / "whole", 2, 2, regime, **options)
+    with pytest.raises(KilledError):
+        train(tmp_path / "again", 2, 2, regime, tell=kill, **options)
+    last = tmp_path / "again" / "checkpoints" / "last.ckpt"
+    kept = torch.load(last, weights_only=True)
+    assert kept["global_step"] == 2
+    a, b = (torch.stack(past["judge"]["images"]) for past in kept["past"])
+    assert len(a) == len(b) == 2 and not torch.equal(a, b)
+    again = train(tmp_path / "again", 2, 2, regime, **options)
+    for name, value in {**whole.state, **whole.back}.items():
+        assert torch.equal({**again.state, **again.back}[name], value), name
+
+
 def test_an_error_in_one_process_is_the_error_of_all(tmp_path):
     with pytest.raises(RecipeError, match=r"lower train\.learning_rate"):
         train(tmp_path, 2, 1, learning_rate=1e30, clip=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 WEIGHTS, BACK = "weights.safetensors", "back.safetensors"
 SCORES = "scores.json"
+
+log = logging.getLogger("delineate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +116,9 @@ def member_setting(
 ) -> Setting:
     """What the regime of a member is given.
 
+    Where it has a way back, that begins with the way back of `start`, which the log says if there
+    is none.
+
     Raises
     ------
     ModelError : as for `first_network`.
@@ -133,7 +139,24 @@ def member_setting(
         ndim,
         channels,
         build,
+        _start_of_back(recipe, number, start),
     )
+
+
+def _start_of_back(
+    recipe: Recipe, number: int, start: Model | None
+) -> Callable[[nn.Module], None] | None:
+    """What gives the way back of a member its first weights."""
+    from delineate.model import load_strictly
+
+    if start is None or recipe.regime.name != "cyclegan":
+        return None
+    if start.back is None:
+        log.warning("model %s has no way back: that of this training begins anew", start.name)
+        return None
+    known, name = start.back.members, start.back.name
+    first = known[number % len(known)]
+    return lambda network: load_strictly(network, first, f"model {name}")
 
 
 def train_member(

@@ -20,6 +20,7 @@ from delineate.training.adversarial import (
 from delineate.training.buffer import ImageBuffer
 from delineate.training.gan import Game
 from delineate.training.gan_options import CycleGANOptions
+from delineate.training.processes import every, place
 from delineate.training.setting import Setting
 
 
@@ -43,6 +44,8 @@ class CycleGAN(Game):
         self.regime = regime
         images, pictures = setting.in_channels, setting.method.picture_channels(setting.ndim)
         self.back = setting.build(regime.back_network, pictures, images)
+        if setting.start_back is not None:
+            setting.start_back(self.back)
         self.judge = self.discriminator(pictures, setting.ndim)
         self.back_judge = self.discriminator(images, setting.ndim)
         self.identity = images == pictures and regime.weight_identity > 0
@@ -104,13 +107,14 @@ class CycleGAN(Game):
         return {"loss": loss / self.options.accumulate}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Past fakes belong to the state of a training."""
-        checkpoint["past"] = {name: past.state_dict() for name, past in self.past.items()}
+        """Past fakes belong to the state of a training; each process has its own."""
+        checkpoint["past"] = every({name: past.state_dict() for name, past in self.past.items()})
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the past fakes."""
+        known = checkpoint["past"]
         for name, past in self.past.items():
-            past.load_state_dict(checkpoint["past"][name])
+            past.load_state_dict(known[place().rank % len(known)][name])
 
 
 def _buffer(size: int) -> ImageBuffer:

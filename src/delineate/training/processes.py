@@ -213,8 +213,17 @@ def gathered(own: Sequence[T], count: int) -> list[T]:
     own : picklable, of this process, in the order of its share.
     count : of all numbers.
     """
-    rows: list[Any] = [None] * place().size
-    if len(rows) == 1:
-        return list(own)
-    distributed.all_gather_object(rows, list(own))
-    return list(chain.from_iterable(zip_longest(*rows)))[:count]
+    return list(chain.from_iterable(zip_longest(*every(list(own)))))[:count]
+
+
+def every(own: T) -> list[T]:
+    """What each of the processes has, in the order of their ranks; all of them must call this.
+
+    Parameters
+    ----------
+    own : picklable, of this process.
+    """
+    found: list[Any] = [own] * place().size
+    if len(found) > 1:
+        distributed.all_gather_object(found, own)
+    return found

@@ -28,6 +28,7 @@ class Setting(NamedTuple):
     in_channels : channels of the images that the network takes.
     build : further networks with fresh weights, from their options, channels in and channels out;
         None for the options: those of `network`.
+    start_back : gives the network of a way back its first weights; None: it keeps its fresh ones.
     """
 
     network: nn.Module
@@ -38,3 +39,4 @@ class Setting(NamedTuple):
     ndim: int
     in_channels: int
     build: Callable[[NetworkOptions | None, int, int], nn.Module]
+    start_back: Callable[[nn.Module], None] | None = None
