@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,25 @@ def test_folds_use_the_images_of_training_and_validation_alone():
         fold_pairs(pairs, 5, 0, seed=0)
 
 
+class Heard(Silent):
+    """Notes the pairs that each stage goes through."""
+
+    def __init__(self) -> None:
+        self.pairs: dict[str, list[str]] = {}
+        self.now = ""
+
+    def stage(self, text: str) -> None:
+        self.now = text
+
+    def each(self, pairs: Iterable[Pair]) -> Iterable[Pair]:
+        for pair in pairs:
+            self.pairs.setdefault(self.now, []).append(pair.name)
+            yield pair
+
+
 def test_an_ensemble_has_a_member_a_fold_and_a_reference_of_all_images(dataset, tmp_path):
-    model = train(recipe(dataset), tmp_path / "run")
+    heard = Heard()
+    model = train(recipe(dataset), tmp_path / "run", reporter=heard)
     loaded = load(tmp_path / "run" / "model")
     assert len(loaded.members) == 2 == len(loaded.description.scores)
     assert not same(loaded.members[0], loaded.members[1])
@@ -74,6 +92,7 @@ def test_an_ensemble_has_a_member_a_fold_and_a_reference_of_all_images(dataset, 
     with (tmp_path / "run" / "left-out.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert sorted(r["image"] for r in rows) == names
+    assert heard.pairs["predicting the images left out"] == [r["image"] for r in rows]
     assert {r["member"] for r in rows} == {"0", "1"}
     before, after = (
         Reliability.from_dict(model.description.calibration[k]) for k in ("before", "after")
@@ -197,8 +216,8 @@ def test_pretrained_encoders_begin_every_member_and_leave_no_path(dataset, tmp_p
     save_file({k: v.contiguous() for k, v in encoder[0].state_dict().items()}, file)
     seen = []
 
-    def stop(network: Any, *_: Any, **__: Any) -> Any:
-        seen.append(network)
+    def stop(setting: Any, *_: Any, **__: Any) -> Any:
+        seen.append(setting.network)
         raise RecipeError("enough")
 
     monkeypatch.setattr("delineate.training.fit.fit", stop)

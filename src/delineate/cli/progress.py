@@ -96,8 +96,8 @@ class TrainProgress(_Progress):
         if not console.is_terminal:
             say(text)
 
-    def preparing(self, pairs: Iterable[Pair]) -> Iterable[Pair]:
-        """Counts the pairs that are prepared."""
+    def each(self, pairs: Iterable[Pair]) -> Iterable[Pair]:
+        """Counts the pairs that a stage goes through."""
         every = list(pairs)
         for number, pair in enumerate(every):
             self.bar.update(self.task, total=len(every), completed=number, note=pair.name[-40:])

@@ -10,7 +10,7 @@ member, that of its turns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,6 +29,7 @@ from delineate.model import Model
 from delineate.review.calibration import calibration_figure
 
 if TYPE_CHECKING:
+    from delineate.data.layouts import Pair
     from delineate.inference.runner import RunOptions
     from delineate.inference.scale import ScaleModel
     from delineate.methods.base import Maps
@@ -53,6 +54,7 @@ def assess(
     scales: Sequence[ScaleModel | None],
     out: Path,
     options: RunOptions,
+    each: Callable[[Iterable[Pair]], Iterable[Pair]] = iter,
 ) -> Model:
     """Predict the images left out, write ``left-out.csv``, and store in the model what they tell.
 
@@ -63,10 +65,11 @@ def assess(
     cases : each member with the images that it was trained on.
     scales : what each member knows of the size of objects.
     out : folder of the training.
+    each : hears of the pairs as they are predicted, one after the other.
     """
     from delineate.uncertainty import Reference
 
-    left_out: dict[str, tuple[int, Any]] = {}
+    left_out: dict[str, tuple[int, Pair]] = {}
     for number, split in enumerate(splits):
         for pair in split.val:
             left_out.setdefault(pair.name, (number, pair))
@@ -80,37 +83,39 @@ def assess(
     unsure: list[NDArray[np.float32]] = []
     method, data = recipe.method, recipe.data
     wanted = Selection(data.target_channels, data.planes, data.z_channels)
-    for number in range(len(splits)):
-        own = [left_out[name][1] for name in names if left_out[name][0] == number]
-        weights = (model.members[number],)
-        alone = replace(model, members=weights, scale=scales[number], _built=[], _runners={})
-        for pair in own:
-            image = at_time(read(pair.image, axes=data.axes), pair.time)
-            found = alone.predict(image, options=options, keep_maps=True)
-            shape = tuple(found.image.sizes[a] for a in found.axes)
-            truth = read_truth(pair, method, shape, data.axes, wanted)
-            features[number] += found.features
-            if found.result is not None:
-                assert truth.image is not None
-                scores = method.score(found.result.channel_first(), truth.image)
-                if found.predictive is None:
-                    found = model.predict(image, options=spreading)
-                assert found.predictive is not None
-                unsure.append(grid_sample(found.predictive[None], 100_000).ravel())
-            else:
-                assert found.posterior is not None and isinstance(method, Segmentation)
-                scores = method.score(found.posterior.maps, truth.labels)
-                calibration.append(calibrated(found.posterior.maps, method, truth))
-            rows.append(
-                {
-                    "image": pair.name,
-                    "member": number,
-                    **scores,
-                    "objects": found.count,
-                    "uncertainty": found.scores.uncertainty,
-                    "image_uncertainty": found.scores.image_uncertainty,
-                }
-            )
+    names.sort(key=lambda name: left_out[name][0])  # each member has its turn
+    alone, last = model, -1
+    for pair in each([left_out[name][1] for name in names]):
+        number = left_out[pair.name][0]
+        if number != last:
+            weights, last = (model.members[number],), number
+            alone = replace(model, members=weights, scale=scales[number], _built=[], _runners={})
+        image = at_time(read(pair.image, axes=data.axes), pair.time)
+        found = alone.predict(image, options=options, keep_maps=True)
+        shape = tuple(found.image.sizes[a] for a in found.axes)
+        truth = read_truth(pair, method, shape, data.axes, wanted)
+        features[number] += found.features
+        if found.result is not None:
+            assert truth.image is not None
+            scores = method.score(found.result.channel_first(), truth.image)
+            if found.predictive is None:
+                found = model.predict(image, options=spreading)
+            assert found.predictive is not None
+            unsure.append(grid_sample(found.predictive[None], 100_000).ravel())
+        else:
+            assert found.posterior is not None and isinstance(method, Segmentation)
+            scores = method.score(found.posterior.maps, truth.labels)
+            calibration.append(calibrated(found.posterior.maps, method, truth))
+        rows.append(
+            {
+                "image": pair.name,
+                "member": number,
+                **scores,
+                "objects": found.count,
+                "uncertainty": found.scores.uncertainty,
+                "image_uncertainty": found.scores.image_uncertainty,
+            }
+        )
     table = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     write_table(out / TABLE, table)
     learned: dict[str, Any] = {}

@@ -42,7 +42,7 @@ def find_batches(
     reporter.stage(f"preparing {len(pairs)} training images")
     cache = recipe.data.cache or out / "cache"
     preparation = preparation_of(recipe, channels, ndim)
-    samples = prepare(pairs, preparation, cache, reporter.preparing)
+    samples = prepare(pairs, preparation, cache, reporter.each)
     setting = member_setting(
         recipe, 0, [], channels=channels, ndim=ndim, start=start, allow_imports=allow_imports
     )

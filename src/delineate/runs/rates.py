@@ -48,7 +48,7 @@ def find_rates(
     ndim, channels = _geometry(recipe, pairs)
     preparation = preparation_of(recipe, channels, ndim)
     reporter.stage(f"preparing {len(pairs)} training images")
-    samples = prepare(pairs, preparation, out / "cache", reporter.preparing)
+    samples = prepare(pairs, preparation, out / "cache", reporter.each)
     network = first_network(recipe, 0, channels, ndim, start, allow_imports)
     reporter.stage("trying learning rates")
     found = find_rate(

@@ -37,8 +37,8 @@ class Reporter(Protocol):
     def stage(self, text: str) -> None:
         """A new stage begins."""
 
-    def preparing(self, pairs: Iterable[Pair]) -> Iterable[Pair]:
-        """Wraps the pairs that are being prepared."""
+    def each(self, pairs: Iterable[Pair]) -> Iterable[Pair]:
+        """Wraps the pairs that a stage goes through, as they are prepared or predicted."""
 
     def step(self, progress: Progress) -> None:
         """A step was taken."""
@@ -50,7 +50,7 @@ class Silent:
     def stage(self, text: str) -> None:
         """Nothing."""
 
-    def preparing(self, pairs: Iterable[Pair]) -> Iterable[Pair]:
+    def each(self, pairs: Iterable[Pair]) -> Iterable[Pair]:
         """The pairs as they are."""
         return pairs
 
@@ -123,7 +123,7 @@ def _train(
     preparation = preparation_of(recipe, channels, ndim)
     reporter.stage(_preparing(splits, len(used)))
     cache = recipe.data.cache or out / "cache"
-    prepared = prepare(list(used.values()), preparation, cache, reporter.preparing)
+    prepared = prepare(list(used.values()), preparation, cache, reporter.each)
     samples = dict(zip(used, prepared, strict=True))
     labelled = any(len(samples[name].centres) for name in trained)
     if recipe.method.truth != "image" and not labelled:
@@ -167,7 +167,7 @@ def _train(
     model = replace(model, description=settled, scale=scales[0], _built=[])
     reporter.stage("predicting the images left out")
     left_out = [Split(s.train, [p for p in s.val if p.name in known]) for s in splits]
-    model = assess(model, left_out, seen, scales, out, options)
+    model = assess(model, left_out, seen, scales, out, options, reporter.each)
     model.save(out / "model")
     _clear(out / "cache")
     return model
