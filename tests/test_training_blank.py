@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from delineate.cli.train import _success
 from delineate.errors import RecipeError
 from delineate.image import Image
 from delineate.io import write_image
@@ -87,6 +89,7 @@ def test_without_a_score_there_is_no_reference(tmp_path: Path) -> None:
     model = trained(tmp_path, {"c", "d"}, regime=regime)
     assert model.description.reference is None
     assert set(model.description.scores[0]) == {"val_loss"}
+    assert "no image tells" in _success(replace(model, members=model.members * 2))
 
 
 def test_no_number_is_never_the_best_score(tmp_path: Path) -> None:

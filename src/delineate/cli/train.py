@@ -106,11 +106,13 @@ def _success(model: Model) -> str:
         scores = model.description.scores[0]
         known = [f"{k.removeprefix('val_')} {v:.3f}" for k, v in scores.items()]
         return f" (validation: {', '.join(known)})" if known else ""
-    reference = model.description.reference or {"images": []}
+    reference = model.description.reference
+    if reference is None:
+        return f" ({members} members; no image tells how good they are)"
     left_out = [image["score"] for image in reference["images"]]
     mean = sum(left_out) / max(1, len(left_out))
     return (
-        f" ({members} members; mean {reference.get('metric')} {mean:.3f} of {len(left_out)} "
+        f" ({members} members; mean {reference['metric']} {mean:.3f} of {len(left_out)} "
         "images, each by a member that had left it out)"
     )
 
