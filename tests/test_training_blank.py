@@ -43,7 +43,8 @@ def trained(folder: Path, blank: set[str], **changes: Any) -> Model:
     settings = {
         "data.images": str(folder),
         "data.table": str(folder / "table.csv"),
-        "network.options": {"features": [4, 8]},
+        "normalise_target": None,
+        "network": {"name": "residual-unet", "options": {"features": [4, 8]}},
         "train.steps": 8,
         "train.validate_every": 2,
         "train.patience": 2,
