@@ -17,7 +17,7 @@ from delineate.model import packaged_models
 
 README = Path(__file__).parents[1] / "README.md"
 SHORT = "--train.steps 2 --train.batch 1 --train.patch 48 --train.validate_every 2 --data.ndim 2"
-TINY = "--network.options '{features: [4, 8]}'"
+TINY = "--network.name residual-unet --network.options '{features: [4, 8]}'"
 
 
 def snippets(language: str) -> list[str]:

@@ -30,6 +30,7 @@ LOW, SPAN = 1000.0, 5000.0
 """Of the clean images, in units of their files."""
 
 QUICK: dict[str, Any] = {
+    "network.name": "residual-unet",
     "network.options": {"features": [8, 16]},
     "train.steps": 60,
     "train.validate_every": 30,

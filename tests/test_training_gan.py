@@ -492,3 +492,24 @@ def test_options_import_no_torch():
         "assert 'torch' not in sys.modules and 'lightning' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_gradient_without_bounds_changes_nothing(tmp_path):
+    """It is left out and counted, and the training goes on."""
+    module = pix2pix(setting(Regression()))
+    weights = list(module.network.parameters())
+    before = [w.detach().clone() for w in weights]
+    logged = {}
+    module.log = lambda name, value, **_: logged.update({name: value})
+    for weight in weights:
+        weight.grad = torch.full_like(weight, float("inf"))
+    module._clip(weights)
+    assert logged == {"gan_skipped": 1.0}
+    torch.optim.SGD(weights, lr=1.0).step()
+    assert all(torch.equal(a, b) for a, b in zip(before, weights, strict=True))
+    for weight in weights:
+        weight.grad = torch.full_like(weight, 1e3)
+    module._clip(weights)
+    assert logged == {"gan_skipped": 0.0}
+    total = torch.cat([w.grad.flatten() for w in weights]).norm()
+    assert float(total) == pytest.approx(module.options.clip, rel=1e-4)

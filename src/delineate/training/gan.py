@@ -98,12 +98,23 @@ class Game(Supervised):
         steppers = (counted[0], plain[1])
         for i, (side, schedule) in enumerate(zip(self.sides(), self.lr_schedulers(), strict=True)):
             if i == 0 or both:
-                if self.options.clip is not None:
-                    weights = [w for module in side for w in module.parameters()]
-                    nn.utils.clip_grad_norm_(weights, self.options.clip)
+                self._clip([w for module in side for w in module.parameters()])
                 steppers[i].step()
                 schedule.step()
             steppers[i].zero_grad()
+
+    def _clip(self, weights: list[nn.Parameter]) -> None:
+        """Bound the gradient; one without bounds is left out, and counted as gan_skipped.
+
+        Under instance norm the gradient of a patch without structure grows layer by layer, by up
+        to the inverse root of its epsilon, until it is infinite.
+        """
+        size = nn.utils.clip_grad_norm_(weights, self.options.clip or float("inf"))
+        lost = not bool(torch.isfinite(size))
+        if lost:
+            for weight in weights:
+                weight.grad = None if weight.grad is None else torch.zeros_like(weight)
+        self.log("gan_skipped", float(lost), on_step=False, on_epoch=True, batch_size=1)
 
     def tell(self, batch: int, **losses: Tensor) -> None:
         """Log the mean over the round of parts of the losses, as gan_NAME."""
