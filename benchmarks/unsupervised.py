@@ -11,8 +11,8 @@ validation split, which only score. `--side N` leaves out images with a side abo
     delineate train unsupervised --data.images OUT/images --data.labels OUT/masks -o RUN
 
 Dice of the foreground on the validation images: of Otsu's threshold, of RUN/model, and of the
-bundled model `nuclei`, which was trained on annotated images of the same set. For synthesis, each
-validation mask is turned into an image by RUN/model/back, and `nuclei` is asked for the mask again.
+bundled model `nuclei`, which was trained on annotated images of the same set. For synthesis, 24
+validation masks are turned into images by RUN/model/back, and `nuclei` is asked for them again.
 """
 
 import argparse
@@ -34,6 +34,8 @@ from showing import file, header, mean, model_of, picture, result, row, stretche
 SEED = 0
 SHOWN = 6
 """Lines of the pictures."""
+SYNTHESISED = 24
+"""Validation masks that are turned into images."""
 
 
 def grey(path: Path) -> np.ndarray:
@@ -78,8 +80,8 @@ def segmented(model: Model, image: np.ndarray) -> np.ndarray:
     return model.predict(image).foreground
 
 
-def spread_out(names: Sequence[str]) -> list[str]:
-    return [names[i] for i in np.linspace(0, len(names) - 1, SHOWN).astype(int)]
+def spread_out(names: Sequence[str], n: int) -> list[str]:
+    return [names[i] for i in np.linspace(0, len(names) - 1, min(n, len(names))).astype(int)]
 
 
 def square(image: np.ndarray, n: int = 256) -> np.ndarray:
@@ -104,7 +106,7 @@ def score(out: Path, run: Path | None, pictures: Path | None) -> None:
     header("foreground of validation images", "n", "Dice", "median", "difference to Otsu")
     for name, own in scores.items():
         row(name, len(own), mean(own), f"{np.median(own):.3f}", mean(own - scores["Otsu"]))
-    chosen = spread_out(list(images))
+    chosen = spread_out(list(images), SHOWN)
     if pictures:
         lines = [
             [
@@ -116,25 +118,25 @@ def score(out: Path, run: Path | None, pictures: Path | None) -> None:
         ]
         picture(pictures / "unsupervised.png", lines, ["image", "truth", *found])
     if run and model.back is not None:
-        known = scores["nuclei, supervised"]
-        synthesis(model.back, supervised, known, images, masks, chosen, pictures)
+        known = dict(zip(images, scores["nuclei, supervised"], strict=True))
+        synthesis(model.back, supervised, known, images, masks, pictures)
 
 
 def synthesis(
     back: Model,
     supervised: Model,
-    known: np.ndarray,
+    known: dict[str, float],
     images: dict[str, np.ndarray],
     masks: dict[str, np.ndarray],
-    chosen: Sequence[str],
     pictures: Path | None,
 ) -> None:
     """Images made from masks: does a model that has seen real ones find the masks in them?"""
-    made = {k: result(back, Image(m.astype(np.uint8), "YX"))[0] for k, m in masks.items()}
+    names = spread_out(list(masks), SYNTHESISED)
+    made = {k: result(back, Image(masks[k].astype(np.uint8), "YX"))[0] for k in names}
     print()
     header("mask found again by `nuclei`", "n", "Dice")
     again = np.array([dice(masks[k], segmented(supervised, i)) for k, i in made.items()])
-    for name, own in (("in made images", again), ("in the real images", known)):
+    for name, own in (("in made images", again), ("in the real images", [known[k] for k in names])):
         row(name, len(own), mean(own))
     if pictures:
         lines = [
@@ -143,7 +145,7 @@ def synthesis(
                 square(stretched(made[k])),
                 square(stretched(images[k])),
             ]
-            for k in chosen
+            for k in spread_out(names, SHOWN)
         ]
         picture(pictures / "synthesis.png", lines, ["mask", "made", "real image of this mask"])
 
