@@ -29,7 +29,11 @@ from pathlib import Path
 import numpy as np
 
 from delineate.data.normalise import Normalise
-from delineate.data.stain import Stains, find_stains, optical_density
+from delineate.data.stain import (
+    Stains,
+    find_stains,
+    optical_density,
+)
 from delineate.errors import ImageError
 from delineate.image import Image
 from delineate.io import read, read_labels

@@ -104,3 +104,20 @@ def test_images_without_two_stains_are_refused():
         normalise.fit(np.full((3, 30, 30), 200, np.float32))
     with pytest.raises(ImageError, match="type int32"):
         normalise.fit(np.full((3, 30, 30), 200, np.int32))
+
+
+def test_an_image_of_one_stain_is_doubted_though_its_background_is_coloured(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rng = np.random.default_rng(0)
+    violet, grey = np.array([0.6, 0.7, 0.3]), np.array([0.58, 0.58, 0.57])
+    dye, shade = rng.random((2, 64, 64))
+    density = violet[:, None, None] * dye + 0.4 * grey[:, None, None] * shade
+    Normalise(kind="macenko").fit(np.rint(240 * np.exp(-density)).astype(np.uint8))
+    assert "second stain" in caplog.text
+    caplog.clear()
+    reference = StainReference()
+    eosin, blue = np.array(reference.eosin), np.array(reference.haematoxylin)
+    density = blue[:, None, None] * dye + eosin[:, None, None] * shade
+    Normalise(kind="macenko").fit(np.rint(240 * np.exp(-density)).astype(np.uint8))
+    assert not caplog.text

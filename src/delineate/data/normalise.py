@@ -14,6 +14,7 @@ from delineate.data.stain import (
     StainIntensity,
     StainReference,
     Stains,
+    doubt_stains,
     find_stains,
     largest_value,
 )
@@ -89,6 +90,7 @@ class Normalise(BaseModel):
             return MaskIntensity(n)
         if self.kind == "macenko":
             stains = find_stains(data, self.reference.white)
+            doubt_stains(stains, self.reference)
             return StainIntensity(stains, self.reference, largest_value(data))
         if self.kind == "range":
             return self._between(np.full(n, self.low), np.full(n, self.high))

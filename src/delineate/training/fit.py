@@ -19,6 +19,7 @@ from delineate.inference.runner import channels_last, resolve_device
 from delineate.training.callbacks import Progress
 from delineate.training.launch import launch
 from delineate.training.options import TrainOptions
+from delineate.training.precision import sound_precision
 from delineate.training.processes import check_processes, share, started_outside
 from delineate.training.regimes import AnyRegime
 from delineate.training.setting import Setting
@@ -86,12 +87,13 @@ def fit(
 
     Raises
     ------
-    RecipeError : the loss or the weights became infinite or NaN, or the regime does not suit the
-        method.
+    RecipeError : the loss or the weights became infinite or NaN, the regime does not suit the
+        method, or gradients would be wrong in the precision asked for.
     ModelError : the device is not usable here, or the network names no encoder to freeze.
     """
-    options = setting.options
-    check_options(options)
+    check_options(setting.options)
+    options = sound_precision(setting.options, setting.network, setting.ndim)
+    setting = setting._replace(options=options)
     device = resolve_device(options.device)
     patches = make_patches(setting, regime, train, augment, seed, part)
     scored = [s for s in setting.samples if scores_with(s, regime)]

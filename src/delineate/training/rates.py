@@ -23,6 +23,7 @@ from delineate.methods.base import Method
 from delineate.training.callbacks import Progress
 from delineate.training.fit import check_options
 from delineate.training.options import TrainOptions
+from delineate.training.precision import sound_precision
 from delineate.training.work import Loader
 
 LOWEST, HIGHEST = 1e-6, 1.0
@@ -110,6 +111,7 @@ def find_rate(
     ModelError : the device is not usable here.
     """
     check_options(options)
+    options = sound_precision(options, network, ndim)
     device = resolve_device(options.device)
     dtype = resolve_precision(options.precision, device)
     placing = options.placing(method.truth)
