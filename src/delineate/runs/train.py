@@ -110,7 +110,8 @@ def _train(
     reporter.stage("looking for images")
     pairs = training_pairs(recipe.data, recipe.method.truth, recipe.regime.needs_truth)
     splits = member_splits(recipe, pairs)
-    claim(out, recipe, start, member_splits(recipe, pairs, recipe.ensemble.folds))
+    folds = recipe.ensemble.folds
+    claim(out, recipe, start, member_splits(recipe, pairs, folds) if folds else splits)
     if (out / "model" / FILE).is_file():
         model = load(out / "model", allow_imports=allow_imports)
         if len(model.members) >= len(splits):
