@@ -30,7 +30,7 @@ def put(path: Path, pixels: np.ndarray, axes: str = "YX", channels: tuple[str, .
 
 def record(run: Path, *names: str, failed: tuple[str, ...] = ()) -> None:
     inputs = [{"name": n, "status": "failed" if n in failed else "done"} for n in names]
-    (run / "run.json").write_text(json.dumps({"inputs": inputs}))
+    (run / "run.json").write_text(json.dumps({"schema": 1, "inputs": inputs}))
 
 
 def scene(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

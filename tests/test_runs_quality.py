@@ -48,7 +48,7 @@ def test_the_reference_decides_by_its_own_measure():
         [
             row("sure", uncertainty=0.2, aleatoric=0.03),
             row("unsure", uncertainty=0.02, aleatoric=0.15),
-            row("nothing", uncertainty="", aleatoric=""),
+            row("nothing", uncertainty="", aleatoric="", objects=0),
         ]
     )
     # Scores below 0.8 begin at an uncertainty of 0.05.
@@ -129,7 +129,7 @@ def test_a_run_is_sorted_and_judged_and_judged_anew_without_predicting(images, t
     assert again.before == 3
     assert json.loads((out / "run.json").read_text())["quality"]["required"] == 0.1
     maps = tifffile.imread(out / "uncertainty" / "0.tif")
-    assert maps.shape == (3, 96, 96) and maps.dtype == np.float32
+    assert maps.shape == (5, 96, 96) and maps.dtype == np.float32
     np.testing.assert_allclose(maps[0], maps[1] + maps[2], atol=1e-7)
 
 

@@ -172,7 +172,7 @@ def test_memory_grows_with_the_batch(monkeypatch):
         return  # this system does not tell
 
     def wide(network: Seen, x: Tensor) -> Tensor:
-        out: Tensor = network.conv(x.repeat(1, 1, 8, 8))
+        out: Tensor = network.conv(x.repeat(1, 1, 32, 32))
         return out[..., :16, :16]
 
     monkeypatch.setattr(Seen, "forward", wide)
@@ -180,8 +180,8 @@ def test_memory_grows_with_the_batch(monkeypatch):
     first, last = found.trials[0].memory, found.trials[-1].memory
     assert first is not None
     assert last is not None
-    # 32 patches of 128² float32, and as many after the convolution.
-    assert last > first + 2 * 32 * 128 * 128 * 4 * 0.8
+    # 32 patches of 512² float32, and as many after the convolution.
+    assert last > first + 2 * 32 * 512 * 512 * 4 * 0.8
 
 
 def test_find_batch_on_the_command_line(dataset, tmp_path, capsys, monkeypatch):

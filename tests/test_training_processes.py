@@ -173,7 +173,8 @@ def test_adversarial_regimes_train_in_two_processes(tmp_path, regime):
 
 def test_a_killed_cyclegan_of_two_processes_goes_on_with_the_past_fakes_of_each(tmp_path):
     regime = CycleGANOptions(discriminator=JUDGE, buffer=2, back_network=NETWORK)
-    options = {"steps": 4, "learning_rate": 0.02, "validated": 0}
+    # Many steps, since the others go on until the message arrives.
+    options = {"steps": 30, "learning_rate": 0.02, "validated": 0}
 
     def kill(progress: Progress) -> None:
         if progress.step == 3:
@@ -184,7 +185,7 @@ def test_a_killed_cyclegan_of_two_processes_goes_on_with_the_past_fakes_of_each(
         train(tmp_path / "again", 2, 2, regime, tell=kill, **options)
     last = tmp_path / "again" / "checkpoints" / "last.ckpt"
     kept = torch.load(last, weights_only=True)
-    assert kept["global_step"] == 2
+    assert 2 <= kept["global_step"] < 30
     a, b = (torch.stack(past["judge"]["images"]) for past in kept["past"])
     assert len(a) == len(b) == 2 and not torch.equal(a, b)
     again = train(tmp_path / "again", 2, 2, regime, **options)
