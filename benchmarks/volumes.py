@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--only", help="one of the recipes")
     args = parser.parse_args()
     source, out = args.data / "ovule-nuclei", args.out
     images = [read(f.path, axes="ZYX").numpy() for f in find_images(source / "images")]
@@ -54,16 +55,26 @@ def main() -> None:
     write(out / "masks-turned", "other", np.ascontiguousarray(masks[1][::-1, ::-1]))
     truth = masks[1] > 0
     common = {"train.steps": args.steps, "train.validate_every": args.steps, "data.validation": 0}
-    generator = {"network.name": "unet", "network.options": {"channels": [8, 16, 32]}}
+    generator = {
+        "network.name": "unet",
+        "network.options": {"channels": [8, 16, 32], "norm": "instance"},
+    }
     judge = {"regime.discriminator": {"scales": 1, "features": 16, "layers": 2}}
     jobs = {
         "modality-3d": {"data.targets": out / "masks-0", "network.options": SMALL},
         "synthesis-3d": {"data.targets": out / "images-0", **generator, **judge},
-        "unsupervised-3d": {"data.labels": out / "masks-turned", **generator, **judge},
+        "unsupervised-3d": {
+            "data.labels": out / "masks-turned",
+            "train.learning_rate": 0.0005,
+            **generator,
+            **judge,
+        },
         "noise2void-3d": {},
     }
     print("| recipe | regime | seconds | score on the other volume |\n|---|---|---|---|")
     for name, changes in jobs.items():
+        if args.only not in (None, name):
+            continue
         made = name == "synthesis-3d"
         changes["data.images"] = out / ("masks-0" if made else "images-0")
         settings = {k: str(v) if isinstance(v, Path) else v for k, v in changes.items()}
