@@ -180,8 +180,8 @@ def test_memory_grows_with_the_batch(monkeypatch):
     first, last = found.trials[0].memory, found.trials[-1].memory
     assert first is not None
     assert last is not None
-    # 32 patches of 512² float32, and as many after the convolution.
-    assert last > first + 2 * 32 * 512 * 512 * 4 * 0.8
+    # 32 patches of 512² float32; those after the convolution may be gone when memory is looked at.
+    assert last > first + 32 * 512 * 512 * 4 * 0.8
 
 
 def test_find_batch_on_the_command_line(dataset, tmp_path, capsys, monkeypatch):
