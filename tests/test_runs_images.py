@@ -226,6 +226,11 @@ def test_noisy_images_alone_teach_to_denoise(pairs: Path, tmp_path: Path) -> Non
     found = np.asarray(result.data)[0]
     assert pearson(found, truth) > pearson(seen, truth) + 0.05
     assert abs(found.mean() - seen.mean()) < 10  # in the units of the image itself
+    # Of the images left out nothing is known, but where a result is to be doubted.
+    assert model.description.target is not None and model.description.target.doubt is not None
+    assert model.description.reference is None
+    turned = model.predict(seen, options=EXACT.model_copy(update={"turns": 4}))
+    assert turned.doubtful is not None and turned.doubtful.mean() < 0.5
 
 
 def test_cyclegan_leaves_both_ways_and_their_error(pairs: Path, tmp_path: Path) -> None:

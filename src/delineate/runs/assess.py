@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from delineate.inference.runner import RunOptions
     from delineate.inference.scale import ScaleModel
     from delineate.methods.base import Maps
+    from delineate.recipe import Recipe
     from delineate.training.tune import Case
     from delineate.uncertainty import FeatureStatistics, Reliability
 
@@ -61,7 +62,7 @@ def assess(
     Parameters
     ----------
     model : all members, decoding and scale settled.
-    splits : of each member. An image that several members left out is taken from the first.
+    splits : of each member, what validates with its truth or without. An image that several members left out is taken from the first.
     cases : each member with the images that it was trained on.
     scales : what each member knows of the size of objects.
     out : folder of the training.
@@ -93,16 +94,21 @@ def assess(
         image = at_time(read(pair.image, axes=data.axes), pair.time)
         found = alone.predict(image, options=options, keep_maps=True)
         shape = tuple(found.image.sizes[a] for a in found.axes)
-        truth = read_truth(pair, method, shape, data.axes, wanted)
+        truth: Known | None = None
+        if pair.truth(method.truth) is not None:
+            truth = read_truth(pair, method, shape, data.axes, wanted)
+        scores = {method.monitor: np.nan}  # of an image of which nothing is known
         features[number] += found.features
         if found.result is not None:
-            assert truth.image is not None
-            scores = method.score(found.result.channel_first(), truth.image)
+            if truth is not None and truth.image is not None:
+                scores = method.score(
+                    found.result.channel_first(), _as_learned(truth.image, recipe)
+                )
             if found.predictive is None:
                 found = model.predict(image, options=spreading)
             assert found.predictive is not None
             unsure.append(grid_sample(found.predictive[None], 100_000).ravel())
-        else:
+        elif truth is not None:
             assert found.posterior is not None and isinstance(method, Segmentation)
             scores = method.score(found.posterior.maps, truth.labels)
             calibration.append(calibrated(found.posterior.maps, method, truth))
@@ -116,7 +122,8 @@ def assess(
                 "image_uncertainty": found.scores.image_uncertainty,
             }
         )
-    table = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    columns = dict.fromkeys(key for row in rows for key in row)
+    table = {key: np.array([row.get(key, np.nan) for row in rows]) for key in columns}
     write_table(out / TABLE, table)
     learned: dict[str, Any] = {}
     scored = ~np.isnan(table[method.monitor])
@@ -139,6 +146,14 @@ def assess(
         learned["target"] = model.description.target.model_copy(update={"doubt": doubt})
     described = model.description.model_copy(update=learned)
     return replace(model, description=described, novelty=_novelty(cases, features))
+
+
+def _as_learned(image: NDArray[Any], recipe: Recipe) -> NDArray[Any]:
+    """An image that is wanted, in the units of results: masks and stains have no others."""
+    wanted = recipe.normalise_target
+    if wanted is None or wanted.kind not in ("mask", "macenko"):
+        return image
+    return wanted.fit(image).apply(image)
 
 
 class Calibration(NamedTuple):

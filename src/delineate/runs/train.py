@@ -167,7 +167,7 @@ def _train(
     scales = [_scale(recipe, *case, reporter) for case in seen]
     model = replace(model, description=settled, scale=scales[0], _built=[])
     reporter.stage("predicting the images left out")
-    left_out = [Split(s.train, [p for p in s.val if p.name in known]) for s in splits]
+    left_out = [Split(s.train, [p for p in s.val if len(samples[p.name].image)]) for s in splits]
     model = assess(model, left_out, seen, scales, out, options, reporter.each)
     model.save(out / "model")
     _clear(out / "cache")
