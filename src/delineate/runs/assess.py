@@ -62,7 +62,8 @@ def assess(
     Parameters
     ----------
     model : all members, decoding and scale settled.
-    splits : of each member, what validates with its truth or without. An image that several members left out is taken from the first.
+    splits : of each member, what validates with its truth or without. An image that several members
+        left out is taken from the first.
     cases : each member with the images that it was trained on.
     scales : what each member knows of the size of objects.
     out : folder of the training.
