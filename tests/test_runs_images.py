@@ -340,6 +340,9 @@ def test_one_draw_gives_no_verdict(pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="--turns 4"):
         predict_folder(model, pairs / "images", out, Settings(run=EXACT, required=0.99))
     predict_folder(model, pairs / "images", out, Settings(run=EXACT))
+    judged = review_folder(out, required=0.99)
+    assert (judged.verify, judged.unknown) == (0, 6)
+    assert any("not known: 6 of 6" in line for line in judged.lines())
     assert {row["uncertainty"] for row in rows(out)} == {""}
     turned = EXACT.model_copy(update={"turns": 4})
     predict_folder(model, pairs / "images", tmp_path / "four", Settings(run=turned, required=0.99))

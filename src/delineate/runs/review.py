@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 class Review:
     """What a review found.
 
-    `verify` of `done` images are to be verified (None: no score was required); `quality` and
+    `verify` of `done` images are to be verified (None: no score was required), of `unknown` no
+    uncertainty tells whether they are (a single draw of a model that makes images); `quality` and
     `truth` are as run.json has them, `beside` a row an expert of review-comparison.csv.
     """
 
@@ -53,6 +54,7 @@ class Review:
     quality: Mapping[str, Any] | None
     truth: Mapping[str, Any] | None
     beside: Sequence[Mapping[str, Any]]
+    unknown: int = 0
 
     def lines(self) -> list[str]:
         """The review as text."""
@@ -67,6 +69,11 @@ class Review:
                     f"to verify: {self.verify} of {self.done} images "
                     f"({name} of {self.quality['required']:g} required, {told})"
                 )
+                if self.unknown:
+                    lines.append(
+                        f"not known: {self.unknown} of {self.done} images, of which a single draw "
+                        "tells no uncertainty; predict them again with --turns 4"
+                    )
             batch = self.quality["expected"]
             if batch["value"] is None:
                 reason = self.quality["no_expectation"] or "no image has an uncertainty"
@@ -173,9 +180,10 @@ def review_folder(
         else:
             write_table(run.folder / name, table)
     rows = _write(run, judge, checked, facts)
-    verify = None
+    verify, unknown = None, 0
     if judge is not None and judge.required is not None:
         verify = sum(row.get("verdict") == "verify" for row in rows)
+        unknown = sum(row["status"] == "done" and not row.get("verdict") for row in rows)
     comparison = tables.get(COMPARISON)
     return Review(
         run.folder,
@@ -184,6 +192,7 @@ def review_folder(
         run.record.get("quality"),
         facts.get("truth"),
         rows_of(comparison, checked.metric) if comparison is not None and checked else (),
+        unknown,
     )
 
 

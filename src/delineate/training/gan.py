@@ -104,7 +104,9 @@ class Game(Supervised):
             steppers[i].zero_grad()
 
     def _clip(self, weights: list[nn.Parameter]) -> None:
-        """Bound the gradient; one without bounds is left out, and counted as gan_skipped.
+        """Bound the gradient; one without bounds counts as zero, and is told as gan_skipped.
+
+        The step is still taken, so that steps and schedules go on: momentum and decay alone move.
 
         Under instance norm the gradient of a patch without structure grows layer by layer, by up
         to the inverse root of its epsilon, until it is infinite.
@@ -114,7 +116,9 @@ class Game(Supervised):
         if lost:
             for weight in weights:
                 weight.grad = None if weight.grad is None else torch.zeros_like(weight)
-        self.log("gan_skipped", float(lost), on_step=False, on_epoch=True, batch_size=1)
+        self.log(
+            "gan_skipped", float(lost), on_step=False, on_epoch=True, batch_size=1, sync_dist=True
+        )
 
     def tell(self, batch: int, **losses: Tensor) -> None:
         """Log the mean over the round of parts of the losses, as gan_NAME."""
