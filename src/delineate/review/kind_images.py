@@ -161,7 +161,8 @@ def _decibel(value: float) -> str:
 _MEANINGS = {
     "Result": "The image that the model made of an image: <code>results/NAME</code>, with the axes "
     "and pixel size of the image, in the units of the images that the model was trained "
-    "towards or, where these were brought to its scale, of the image itself. Mean and SD (standard deviation) are those of its pixels.",
+    "towards or, where these were brought to its scale, of the image itself. Mean and SD "
+    "(standard deviation) are those of its pixels.",
     "Not to be measured": "Share of the pixels that are more uncertain than nearly all pixels of "
     "the images that validated the model. <code>doubtful/NAME</code> is 1 there: leave these "
     "pixels out of measurements. They are hatched in the pictures of uncertainty.",
