@@ -221,6 +221,9 @@ def test_unpaired_table(tmp_path):
     table.write_text("image,labels\n,\n")
     with pytest.raises(DataError, match="row 2 has neither image nor labels"):
         find_pairs(table, unpaired=True)
+    table.write_text("image,labels,cost,soft\na.tif,b.tif,,\nc.tif,,d.tif,b.tif\n")
+    with pytest.raises(DataError, match="row 3 has soft and cost, for which unpaired training"):
+        find_pairs(table, unpaired=True)
 
 
 def test_unpaired_files_all_train_unless_a_table_says_so(caplog):

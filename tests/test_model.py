@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import sys
 from dataclasses import replace
@@ -134,6 +135,15 @@ def test_unknown_models_list_the_packaged_ones(tmp_path):
         load(tmp_path)
     for name in packaged_models():
         assert load(name).name
+
+
+def test_a_folder_of_images_does_not_hide_a_packaged_model(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nuclei" / "images").mkdir(parents=True)
+    packaged = load("nuclei")
+    assert packaged.card.startswith("# nuclei")
+    shutil.copytree(folder, "nuclei", dirs_exist_ok=True)
+    assert load("nuclei").sha256() == load(folder).sha256() != packaged.sha256()
 
 
 def rewrite(folder: Path, **changes: object) -> None:

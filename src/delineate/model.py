@@ -346,6 +346,8 @@ def packaged_models() -> dict[str, Path]:
 def load(name: str | Path, *, allow_imports: bool = False) -> Model:
     """Load a model by the name of a packaged one, or from its folder. Executes nothing from it.
 
+    A folder of that name that holds no model, such as one of images, hides no packaged one.
+
     Parameters
     ----------
     allow_imports : whether a network from outside the package may be imported.
@@ -364,7 +366,7 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
     folder = Path(name)
     if not (folder / FILE).is_file():
         packaged = packaged_models()
-        if folder.is_dir() or str(name) not in packaged:
+        if str(name) not in packaged:
             raise ModelError(
                 f"{name}: no model of this name in the package ({', '.join(packaged) or 'none'}), "
                 f"and no folder with a {FILE}"

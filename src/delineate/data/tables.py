@@ -51,11 +51,17 @@ def sides_of_table(table: Path, truth: str) -> list[Pair]:
 
     Raises
     ------
-    DataError : as for `pairs_of_table`, or a row has neither.
+    DataError : as for `pairs_of_table`, or a row has neither, or more than these.
     """
     pairs = []
     for number, row in enumerate(_rows(table, ["image", truth], may_lack=True), 2):
         paths = _paths(row, table)
+        spare = [c for c in ("classes", "soft", "cost") if c in paths]
+        if spare:
+            raise DataError(
+                f"{table}: row {number} has {' and '.join(spare)}, for which unpaired training has "
+                "no use: empty the column, or train with a regime that takes pairs"
+            )
         split, weight = row.get("split") or "", _weight(row, table)
         image, wanted = paths.get("image"), paths.get(truth)
         if image is None and wanted is None:
