@@ -6,24 +6,28 @@ import numpy as np
 
 
 def write_lif(path, images):
-    """LIF (version 2) of named arrays with the axes ``T C Z Y X`` or ``Y X S``, 0.5 µm a pixel."""
+    """LIF (version 2) of named arrays with the axes ``T C Z Y X`` or ``Y X S``.
+
+    A pixel is 0.5 µm wide, planes are 2 µm and frames 30 s apart.
+    """
+    step = {"X": 5e-7, "Y": 5e-7, "Z": 2e-6, "T": 30.0}
     elements, blocks = [], []
     for number, (name, axes, pixels, luts) in enumerate(images):
         strides = dict(zip(axes, pixels.strides, strict=True))
         dims = "".join(
             f'<DimensionDescription DimID="{ {"X": 1, "Y": 2, "Z": 3, "T": 4}[a] }" '
-            f'NumberOfElements="{n}" Origin="0" Length="{(n - 1) * (2e-6 if a == "Z" else 5e-7)}" '
-            f'Unit="m" BitInc="0" BytesInc="{strides[a]}"/>'
+            f'NumberOfElements="{n}" Origin="0" Length="{(n - 1) * step[a]}" '
+            f'Unit="{"s" if a == "T" else "m"}" BitInc="0" BytesInc="{strides[a]}"/>'
             for a, n in reversed(list(zip(axes, pixels.shape, strict=True)))
             if a in "XYZT"
         )
         channel_axis = next((a for a in "CS" if a in axes), None)
-        step = strides[channel_axis] if channel_axis else 0
+        apart = strides[channel_axis] if channel_axis else 0
         channels = "".join(
             f'<ChannelDescription DataType="0" ChannelTag="{c + 1 if channel_axis == "S" else 0}" '
             f'Resolution="{8 * pixels.itemsize}" NameOfMeasuredQuantity="" Min="0" Max="255" '
             'Unit="" '
-            f'LUTName="{lut}" IsLUTInverted="0" BytesInc="{c * step}" BitInc="0"/>'
+            f'LUTName="{lut}" IsLUTInverted="0" BytesInc="{c * apart}" BitInc="0"/>'
             for c, lut in enumerate(luts)
         )
         elements.append(
@@ -46,8 +50,11 @@ def write_lif(path, images):
             file.write(text + data)
 
 
-def write_nd2(path, frames, loops, channels, calibration, with_probe=True):
-    """ND2 (version 3) of frames (n, Y, X, components) with nested loops [("P"|"Z"|"T", count)]."""
+def write_nd2(path, frames, loops, channels, calibration, with_probe=True, period=1.0, measured=0):
+    """ND2 (version 3) of frames (n, Y, X, components) with nested loops [("P"|"Z"|"T", count)].
+
+    The time between two points is asked for as `period` and measured as `measured` milliseconds.
+    """
     _, height, width, components = frames.shape
     attributes = {
         "uiWidth": width,
@@ -76,7 +83,8 @@ def write_nd2(path, frames, loops, channels, calibration, with_probe=True):
         ("ImageMetadataSeqLV|0!", _variant({"SLxPictureMetadata": metadata})),
     ]
     if loops:
-        chunks.append(("ImageMetadataLV!", _variant({"SLxExperiment": _experiment(loops)})))
+        experiment = _experiment(loops, period, measured)
+        chunks.append(("ImageMetadataLV!", _variant({"SLxExperiment": experiment})))
     chunks += [(f"ImageDataSeq|{i}!", bytes(8) + f.tobytes()) for i, f in enumerate(frames)]
     places = []
     with path.open("wb") as file:
@@ -95,16 +103,20 @@ def _chunk(name, data, reserved):
     return struct.pack("<IIQ", 0x0ABECEDA, reserved, len(data)) + name.ljust(reserved, b"\0") + data
 
 
-def _experiment(loops):
+def _experiment(loops, period, measured):
     (kind, count), *inner = loops
     points = {f"i{i:010}": {"dPosX": float(i), "dPosY": 0.0, "dPosZ": 0.0} for i in range(count)}
-    times = {"dStart": 0.0, "dPeriod": 1.0, "dDuration": 0.0}
+    times = {"dStart": 0.0, "dPeriod": period, "dDuration": 0.0, "dAvgPeriodDiff": measured}
     level = {
         "P": {"eType": 2, "uLoopPars": {"uiCount": count, "Points": points}},
         "Z": {"eType": 4, "uLoopPars": {"uiCount": count, "dZStep": 2.5}},
         "T": {"eType": 1, "uLoopPars": {"uiCount": count, **times}},
     }[kind]
-    return {**level, "ppNextLevelEx": {"i0000000000": _experiment(inner)}} if inner else level
+    return (
+        {**level, "ppNextLevelEx": {"i0000000000": _experiment(inner, period, measured)}}
+        if inner
+        else level
+    )
 
 
 def _variant(value, name="variant"):

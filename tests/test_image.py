@@ -90,6 +90,35 @@ def test_select_by_slice_scales_the_pixel_size(image, pixels):
     assert "Z" not in image.select(Z=[1, 1]).pixel_size
 
 
+def test_select_scales_the_time_between_frames():
+    movie = Image(np.zeros((6, 3, 4, 5)), "TCYX", {"Y": 0.5, "X": 0.5}, frame_interval=30.0)
+    assert movie.frame_interval == 30.0
+    for wanted, expected in (
+        (slice(None), 30.0),
+        (slice(None, None, 2), 60.0),
+        (slice(None, None, -1), 30.0),
+        ([5, 2], 90.0),
+        ([4], 30.0),
+        ([0, 1, 3], None),
+        ([1, 1], None),
+        (2, None),
+        (np.int64(2), None),
+    ):
+        part = movie.select(T=wanted)
+        assert part.frame_interval == expected
+        assert part.pixel_size == {"Y": 0.5, "X": 0.5}
+    assert movie.select(C=0, Y=slice(None, None, 2)).frame_interval == 30.0
+    unknown = Image(np.zeros((6, 4, 5)), "TYX")
+    assert unknown.frame_interval is None
+    assert unknown.select(T=slice(None, None, 2)).frame_interval is None
+
+
+@pytest.mark.parametrize("axis", ["T", "C", "y"])
+def test_a_pixel_has_a_size_in_space_only(axis):
+    with pytest.raises(AxesError, match=rf"no size along {axis}.*frame_interval"):
+        Image(np.zeros((2, 3, 4, 5)), "TCYX", {axis: 2.0, "X": 0.5})
+
+
 def test_select_reads_no_more_than_it_must(pixels):
     data = Recorder(pixels)
     part = Image(data, "TCZYX").select(T=1, C=[2, 1], Y=slice(0, 2))

@@ -177,10 +177,14 @@ def test_movie_has_ids_of_its_own_at_each_time(tmp_path: Path) -> None:
         assert np.array_equal(back.numpy(), found.labels)
 
 
-@pytest.mark.parametrize("sizes", [{"Y": 0.5, "X": 0.5}, {"T": 30.0, "Y": 0.5, "X": 0.5}, {}])
-def test_a_movie_made_of_a_movie_keeps_its_pixel_size(sizes: dict[str, float]) -> None:
+@pytest.mark.parametrize("sizes", [{"Y": 0.5, "X": 0.5}, {}])
+@pytest.mark.parametrize("interval", [30.0, None])
+def test_a_movie_made_of_a_movie_keeps_its_pixel_size_and_frame_interval(
+    sizes: dict[str, float], interval: float | None
+) -> None:
+    pixels = np.random.default_rng(0).random((3, 24, 32))
     found = predict(
-        Image(np.random.default_rng(0).random((3, 24, 32)), "TYX", sizes),
+        Image(pixels, "TYX", sizes, frame_interval=interval),
         Runner([torch.nn.Identity()], Regression(), 2, EXACT),
         normalise=Normalise(),
         in_channels=1,
@@ -192,6 +196,7 @@ def test_a_movie_made_of_a_movie_keeps_its_pixel_size(sizes: dict[str, float]) -
     assert found.result is not None
     assert (found.result.axes, found.result.shape) == ("TCYX", (3, 1, 24, 32))
     assert found.result.pixel_size == sizes
+    assert found.result.frame_interval == interval
 
 
 def test_stack_with_a_2d_model_is_stitched() -> None:

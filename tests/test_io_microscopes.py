@@ -88,6 +88,21 @@ def test_nd2_movie_and_single_frame(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "b.nd2").numpy(), pixels[0, ..., 0])
 
 
+@pytest.mark.parametrize(
+    ("period", "measured", "expected"),
+    [(500.0, 0.0, 0.5), (500.0, 750.0, 0.75), (0.0, 750.0, 0.75), (0.0, 0.0, None)],
+)
+def test_nd2_knows_the_time_between_frames(tmp_path, period, measured, expected):
+    frames = numbered(2 * 3, 5, 6, 1)
+    loops = [("T", 2), ("Z", 3)]
+    path = tmp_path / "a.nd2"
+    write_nd2(path, frames, loops, ["phase"], 0.1, period=period, measured=measured)
+    image = read(path)
+    assert (image.axes, image.frame_interval) == ("TZYX", expected)
+    write_nd2(path, frames, [("P", 2), ("Z", 3)], ["phase"], 0.1)
+    assert read(path).frame_interval is None
+
+
 def test_nd2_whose_metadata_the_library_cannot_read_still_gives_its_pixels(tmp_path, caplog):
     pixels = numbered(4, 5, 6, 1)
     write_nd2(tmp_path / "a.nd2", pixels, [("T", 4)], ["phase"], 0.1, with_probe=False)
@@ -136,6 +151,7 @@ def test_lif(tmp_path, monkeypatch, lazy):
     np.testing.assert_array_equal(image.data[1, :, 2:4, 1], volume[:, 1, 2:4, 1])
     image = read(path, scene="movie")
     assert image.axes == "TYX"
+    assert image.frame_interval == pytest.approx(30.0)
     np.testing.assert_array_equal(image.numpy(), movie)
     image = read(path, scene=2)
     assert image.is_rgb

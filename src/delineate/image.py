@@ -42,10 +42,12 @@ class Image:
     unit : unit of `pixel_size`; micrometres are written ``"µm"``.
     channels : names of the channels, one for each, or empty where unknown.
     source : file that the pixels come from.
+    frame_interval : seconds between time points; None where they are unknown or there is no T.
 
     Raises
     ------
-    AxesError : the axes are not a subset of TCZYX in order, lack Y or X, or do not fit the data.
+    AxesError : the axes are not a subset of TCZYX in order, lack Y or X, or do not fit the data;
+        or `pixel_size` has others than Z, Y, X.
     """
 
     data: LazyArray
@@ -54,6 +56,7 @@ class Image:
     unit: str = "µm"
     channels: tuple[str, ...] = ()
     source: Path | None = None
+    frame_interval: float | None = None
 
     def __post_init__(self) -> None:
         in_order = "".join(a for a in AXES if a in self.axes)
@@ -69,6 +72,11 @@ class Image:
             )
         if self.channels and len(self.channels) != self.n_channels:
             raise AxesError(f"{len(self.channels)} channel names for {self.n_channels} channels")
+        if others := sorted(set(self.pixel_size) - set("ZYX")):
+            raise AxesError(
+                f"a pixel has no size along {', '.join(others)}: expected Z, Y and X; the time "
+                "between two points is the frame_interval"
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -108,7 +116,7 @@ class Image:
     def select(self, **index: SupportsIndex | slice | Sequence[int]) -> Image:
         """Part of the image along named axes: an integer drops its axis, a slice or list keeps it.
 
-        Of a lazy image only that part is read. Channel names and pixel size follow.
+        Of a lazy image only that part is read. Channel names, pixel size and frame interval follow.
 
         Raises
         ------
@@ -120,6 +128,8 @@ class Image:
         key: list[int | slice] = []
         then: list[tuple[str, NDArray[np.intp]]] = []
         sizes = dict(self.pixel_size)
+        if self.frame_interval is not None:
+            sizes["T"] = self.frame_interval
         channels = self.channels
         for axis, size in self.sizes.items():
             wanted = index.get(axis, slice(None))
@@ -135,7 +145,7 @@ class Image:
                 sizes.pop(axis, None)
             steps = np.unique(np.abs(np.diff(positions)))
             if axis in sizes and steps.size:
-                # Every second plane is twice as far away; unequal distances are no pixel size.
+                # Every second plane is twice as far away; unequal distances are none to be told.
                 sizes[axis] *= int(steps[0])
                 if steps.size > 1 or steps[0] == 0:
                     del sizes[axis]
@@ -145,7 +155,15 @@ class Image:
         axes = "".join(a for a, k in zip(self.axes, key, strict=True) if isinstance(k, slice))
         for axis, places in then:
             data = np.take(np.asarray(data), places, axis=axes.index(axis))
-        return replace(self, data=data, axes=axes, channels=channels, pixel_size=sizes)
+        interval = sizes.pop("T", None)
+        return replace(
+            self,
+            data=data,
+            axes=axes,
+            channels=channels,
+            pixel_size=sizes,
+            frame_interval=interval,
+        )
 
     def numpy(self) -> NDArray[Any]:
         """All pixels, in memory, with the axes `axes`."""

@@ -121,6 +121,8 @@ def _image(path: Path, axes: str | None) -> None:
         _row("channels", ", ".join(image.channels))
     for axis, size in image.pixel_size.items():
         _row(f"pixel size {axis}", f"{size:g} {image.unit}")
+    if image.frame_interval is not None:
+        _row("time between frames", f"{image.frame_interval:g} s")
     names = scenes(path)
     if len(names) > 1:
         _row("scenes", ", ".join(map(str, names)))

@@ -196,12 +196,11 @@ def _result_over_time(points: Sequence[Prediction], image: Image) -> Image | Non
     results = [p.result for p in points if p.result is not None]
     if not results:
         return None
-    interval = {"T": image.pixel_size["T"]} if "T" in image.pixel_size else {}
     return replace(
         results[0],
         data=np.stack([np.asarray(r.data) for r in results]),
         axes="T" + results[0].axes,
-        pixel_size={**interval, **results[0].pixel_size},
+        frame_interval=image.frame_interval,
     )
 
 

@@ -38,7 +38,8 @@ class Raw(NamedTuple):
     `axes` has one letter an axis: T C Z Y X, S for the samples of a pixel, any other letter for
     an axis of which the file does not say what it is. `rgb` says that the samples are colours,
     `alpha` that the last of them is the opacity. `indices` are the numbers that a palette turned
-    into the colours of `data`: in a label image they are the ids.
+    into the colours of `data`: in a label image they are the ids. `frame_interval` are the seconds
+    between two time points, where the file tells them.
     """
 
     data: LazyArray
@@ -49,6 +50,7 @@ class Raw(NamedTuple):
     rgb: bool = False
     alpha: bool = False
     indices: NDArray[Any] | None = None
+    frame_interval: float | None = None
 
 
 def to_image(raw: Raw, path: Path, axes: str | None) -> Image:
@@ -95,7 +97,8 @@ def to_image(raw: Raw, path: Path, axes: str | None) -> Image:
     if len(channels) != n_channels or ("C" in final and renamed):
         channels = ()
     sizes = {a: raw.pixel_size[a] for a in "ZYX" if a in raw.pixel_size and a in final}
-    return Image(data, final, sizes, raw.unit, channels, path)
+    interval = raw.frame_interval if "T" in final else None
+    return Image(data, final, sizes, raw.unit, channels, path, interval)
 
 
 def _check_type(dtype: np.dtype[np.generic], path: Path) -> None:

@@ -17,7 +17,7 @@ from delineate.errors import DelineateError, ReadError
 from delineate.io.axes import Raw
 from delineate.io.pick_scene import pick_scene
 from delineate.io.planes import Planes, ReadPlane
-from delineate.io.units import micrometres
+from delineate.io.units import micrometres, seconds
 
 log = logging.getLogger("delineate")
 
@@ -211,7 +211,14 @@ def _read_nd2(path: Path, file: Any, scene: int | str | None) -> Raw:
     pixels = _Nd2Planes(path, (*frames.shape, *inner), file.dtype, frames)
     axes = "".join(a if a in "TZ" else "Q" for a in outer) + "CYXS"
     sizes, names = _nd2_metadata(path, file)
-    return Raw(pixels, axes, *micrometres(sizes, "µm"), names, rgb=inside == 3)
+    return Raw(
+        pixels,
+        axes,
+        *micrometres(sizes, "µm"),
+        names,
+        rgb=inside == 3,
+        frame_interval=_nd2_interval(file),
+    )
 
 
 def _nd2_metadata(path: Path, file: Any) -> tuple[dict[str, float], tuple[str, ...]]:
@@ -229,6 +236,16 @@ def _nd2_metadata(path: Path, file: Any) -> tuple[dict[str, float], tuple[str, .
     sizes = {axis: float(size) for axis, calibrated, size in known if calibrated}
     names = tuple(str(entry.channel.name or "") for entry in listed)
     return sizes, names if all(names) else ()
+
+
+def _nd2_interval(file: Any) -> float | None:
+    """Seconds between the time points of a plain time loop: as measured, else as asked for."""
+    for loop in file.experiment:
+        if loop.type == "TimeLoop":
+            measured = loop.parameters.periodDiff
+            found = seconds(measured.avg if measured else None, "ms")
+            return found or seconds(loop.parameters.periodMs, "ms")
+    return None
 
 
 def _nd2_components(file: Any) -> tuple[int, int]:
@@ -285,7 +302,15 @@ def _read_lif(path: Path, file: Any, scene: int | str | None) -> Raw:
         if axis in ("Z", "Y", "X") and len(places) > 1
     }
     rgb = "S" in letters and data.shape[letters.index("S")] == 3
-    return Raw(data, letters, *micrometres(sizes, "m"), _lif_channels(image), rgb=rgb)
+    times = image.coords.get("T", ())
+    return Raw(
+        data,
+        letters,
+        *micrometres(sizes, "m"),
+        _lif_channels(image),
+        rgb=rgb,
+        frame_interval=seconds(float(times[1] - times[0]), "s") if len(times) > 1 else None,
+    )
 
 
 def _lif_scenes(file: Any) -> list[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from delineate.errors import ReadError
 from delineate.io.axes import Raw
 from delineate.io.pick_scene import pick_scene
-from delineate.io.units import micrometres
+from delineate.io.units import micrometres, seconds
 
 _BY_TYPE = {"channel": "C", "time": "T"}
 
@@ -69,8 +69,15 @@ def read_zarr(path: Path, scene: int | str | None = None) -> Raw:
             f"{path}: its OME-Zarr metadata name no array that exists ({error}); write it anew"
         ) from error
     axes, units = _axes(multiscale, array.ndim, path)
-    sizes, unit = _pixel_size(multiscale, dataset, axes, units)
-    return Raw(ZarrPixels(path, array), axes, sizes, unit, _channels(attributes))
+    scale = _scale(multiscale, dataset, axes)
+    return Raw(
+        ZarrPixels(path, array),
+        axes,
+        *_pixel_size(scale, units),
+        _channels(attributes),
+        # There must be a scale, so that one without a unit says nothing: it may be a mere 1.
+        frame_interval=seconds(scale.get("T"), units.get("T", "")),
+    )
 
 
 def zarr_scenes(path: Path) -> list[str]:
@@ -167,10 +174,10 @@ def _axes(multiscale: Mapping[str, Any], ndim: int, path: Path) -> tuple[str, di
     return "".join(letters), units
 
 
-def _pixel_size(
-    multiscale: Mapping[str, Any], dataset: Mapping[str, Any], axes: str, units: dict[str, str]
-) -> tuple[dict[str, float], str]:
-    """Pixel size of the finest level: the product of its scale and that of the whole image."""
+def _scale(
+    multiscale: Mapping[str, Any], dataset: Mapping[str, Any], axes: str
+) -> dict[str, float]:
+    """Scale of the finest level along each axis, times that of the whole image; or nothing."""
     scale = np.ones(len(axes))
     found = False
     for holder in (dataset, multiscale):
@@ -179,11 +186,16 @@ def _pixel_size(
             if transformation.get("type") == "scale" and len(values or ()) == len(axes):
                 scale = scale * np.asarray(values, dtype=float)
                 found = True
-    if not found:
-        return {}, "µm"
+    return dict(zip(axes, scale.tolist(), strict=True)) if found else {}
+
+
+def _pixel_size(
+    scale: Mapping[str, float], units: Mapping[str, str]
+) -> tuple[dict[str, float], str]:
+    """Scale along the axes that have a unit of length, and that unit."""
     sizes: dict[str, float] = {}
     names = set()
-    for axis, size in zip(axes, scale.tolist(), strict=True):
+    for axis, size in scale.items():
         if axis in "ZYX" and axis in units:
             converted, unit = micrometres({axis: size}, units[axis])
             sizes |= converted

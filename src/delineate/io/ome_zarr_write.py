@@ -161,20 +161,22 @@ def _axes(image: Image) -> list[dict[str, str]]:
         entry = {"name": axis.lower(), "type": _TYPES.get(axis, "space")}
         if axis in image.pixel_size:
             entry["unit"] = _UNITS.get(image.unit, image.unit)
+        elif axis == "T" and image.frame_interval is not None:
+            entry["unit"] = "second"
         entries.append(entry)
     return entries
 
 
 def _dataset(name: str, image: Image, factor: int, is_labels: bool) -> dict[str, Any]:
     """Scale of a level, and (for means, whose centres move) its translation."""
-    scale = [
-        image.pixel_size.get(axis, 1.0) * (factor if axis in "YX" else 1) for axis in image.axes
-    ]
+    sizes = dict(image.pixel_size)
+    if image.frame_interval is not None:
+        sizes["T"] = image.frame_interval
+    scale = [sizes.get(axis, 1.0) * (factor if axis in "YX" else 1) for axis in image.axes]
     transformations: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
     if factor > 1 and not is_labels:
         shift = [
-            image.pixel_size.get(axis, 1.0) * (factor - 1) / 2 if axis in "YX" else 0.0
-            for axis in image.axes
+            sizes.get(axis, 1.0) * (factor - 1) / 2 if axis in "YX" else 0.0 for axis in image.axes
         ]
         transformations.append({"type": "translation", "translation": shift})
     return {"path": name, "coordinateTransformations": transformations}

@@ -60,7 +60,13 @@ def _read(path: Path, axes: str | None, scene: int | str | None, *, as_ids: bool
             )
         if as_ids and raw.indices is not None:
             log.info("%s: the numbers of its palette are taken for ids", path.name)
-            raw = Raw(raw.indices, raw.axes.replace("S", ""), raw.pixel_size, raw.unit)
+            raw = Raw(
+                raw.indices,
+                raw.axes.replace("S", ""),
+                raw.pixel_size,
+                raw.unit,
+                frame_interval=raw.frame_interval,
+            )
         return to_image(raw, path, axes)
     except DelineateError:
         raise
@@ -119,7 +125,9 @@ def read_labels(path: str | Path, axes: str | None = None) -> NDArray[Any]:
 
 
 def read_label_image(path: str | Path, axes: str | None = None) -> Image:
-    """Label image in a file with its axes ([T,] [Z,] Y, X) and pixel size; else as `read_labels`.
+    """Label image in a file with its axes ([T,] [Z,] Y, X), pixel size and frame interval.
+
+    Else as `read_labels`.
 
     Raises
     ------

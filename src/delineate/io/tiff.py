@@ -68,6 +68,7 @@ def read_tiff(path: Path, scene: int | str | None = None) -> Raw:
         rgb=rgb,
         alpha="S" in axes and len(extra) == 1 and (extra[0] in _ALPHA or rgb),
         indices=indices,
+        frame_interval=known.frame_interval,
     )
 
 

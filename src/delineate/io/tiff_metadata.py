@@ -1,4 +1,4 @@
-"""What a TIFF says of itself: pixel size and channel names of OME, ImageJ, LSM, SVS and our own."""
+"""What a TIFF says of itself: sizes, times and channels of OME, ImageJ, LSM, SVS and our own."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import re
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-from delineate.io.units import micrometres
+from delineate.io.units import micrometres, seconds
 
 _LARGEST_PIXEL = 100.0
 """Micrometres; a plain TIFF's resolution above it is a printer's, not a microscope's."""
 
 
 class Metadata(NamedTuple):
-    """Pixel size along the axes that the file knows, its unit, and names of the channels."""
+    """Pixel size along the axes that the file knows, its unit, and names of the channels.
+
+    `frame_interval` are the seconds between two time points, None where the file is silent.
+    """
 
     pixel_size: dict[str, float]
     unit: str
     channels: tuple[str, ...]
+    frame_interval: float | None = None
 
 
 def metadata(file: Any, series: Any) -> Metadata:
@@ -39,9 +43,10 @@ def metadata(file: Any, series: Any) -> Metadata:
         known = (file.shaped_metadata or [{}])[0]
         names = known.get("Channels", ())
         sizes = {a: known[f"PhysicalSize{a}"] for a in "ZYX" if f"PhysicalSize{a}" in known}
-        if sizes or names:
+        interval = seconds(known.get("TimeIncrement"), str(known.get("TimeIncrementUnit", "s")))
+        if sizes or names or interval:
             scaled, unit = micrometres(sizes, str(known.get("PhysicalSizeUnit", "µm")))
-            return Metadata(scaled, unit, tuple(str(name) for name in names))
+            return Metadata(scaled, unit, tuple(str(name) for name in names), interval)
     found = re.search(r"\bMPP\s*=\s*([0-9.eE+-]+)", str(page.description or ""))
     if found:
         size = float(found[1])
@@ -76,7 +81,9 @@ def _imagej(file: Any, series: Any) -> Metadata:
     if known.get("spacing"):
         sizes["Z"] = abs(float(known["spacing"]))
     scaled, unit = micrometres(sizes, str(known.get("unit", "")))
-    return Metadata(scaled, unit, _imagej_channels(known))
+    # ImageJ leaves its own unit, the second, unsaid.
+    interval = seconds(known.get("finterval"), str(known.get("tunit") or "sec"))
+    return Metadata(scaled, unit, _imagej_channels(known), interval)
 
 
 def _imagej_channels(known: dict[str, Any]) -> tuple[str, ...]:
@@ -95,7 +102,8 @@ def _lsm(known: dict[str, Any]) -> Metadata:
     sizes = {a: known[f"VoxelSize{a}"] for a in "ZYX" if known.get(f"VoxelSize{a}")}
     colors = known.get("ChannelColors") or {}
     names = tuple(str(name) for name in colors.get("ColorNames", ()))
-    return Metadata(*micrometres(sizes, "m"), names)
+    # The specification spells it so.
+    return Metadata(*micrometres(sizes, "m"), names, seconds(known.get("TimeIntervall"), "s"))
 
 
 def _ome(text: str, number: int) -> Metadata:
@@ -122,4 +130,9 @@ def _ome(text: str, number: int) -> Metadata:
     if len(units) > 1:
         sizes, units = {}, set()
     names = tuple(channel.get("Name") or "" for channel in pixels.findall("{*}Channel"))
-    return Metadata(sizes, units.pop() if units else "µm", names if all(names) else ())
+    return Metadata(
+        sizes,
+        units.pop() if units else "µm",
+        names if all(names) else (),
+        seconds(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit", "s")),
+    )

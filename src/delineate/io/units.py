@@ -1,4 +1,4 @@
-"""Units of length: whatever a file calls them, pixel sizes come out in micrometres."""
+"""Units of length and time: whatever a file calls them, out come micrometres and seconds."""
 
 from __future__ import annotations
 
@@ -41,6 +41,52 @@ _PER_UNIT = {
 }
 _NO_UNIT = {"", "pixel", "pixels", "px", "reference frame"}
 
+_PREFIXES = (
+    ("", "", 0),
+    ("yotta", "Y", 24),
+    ("zetta", "Z", 21),
+    ("exa", "E", 18),
+    ("peta", "P", 15),
+    ("tera", "T", 12),
+    ("giga", "G", 9),
+    ("mega", "M", 6),
+    ("kilo", "k", 3),
+    ("hecto", "h", 2),
+    ("deca", "da", 1),
+    ("deci", "d", -1),
+    ("centi", "c", -2),
+    ("milli", "m", -3),
+    ("micro", "µ", -6),
+    ("micro", "u", -6),
+    ("nano", "n", -9),
+    ("pico", "p", -12),
+    ("femto", "f", -15),
+    ("atto", "a", -18),
+    ("zepto", "z", -21),
+    ("yocto", "y", -24),
+)
+"""Words and letters that OME puts before a second, with their powers of ten."""
+
+_SECONDS_PER_UNIT = {
+    **{f"{word}second": 10.0**power for word, _, power in _PREFIXES},
+    **{f"{word}seconds": 10.0**power for word, _, power in _PREFIXES},
+    **{f"{letter}s": 10.0**power for _, letter, power in _PREFIXES},
+    **{f"{letter}sec": 10.0**power for _, letter, power in _PREFIXES},
+    "secs": 1.0,
+    "min": 60.0,
+    "mins": 60.0,
+    "minute": 60.0,
+    "minutes": 60.0,
+    "h": 3600.0,
+    "hr": 3600.0,
+    "hrs": 3600.0,
+    "hour": 3600.0,
+    "hours": 3600.0,
+    "d": 86400.0,
+    "day": 86400.0,
+    "days": 86400.0,
+}
+
 
 def micrometres(sizes: Mapping[str, float], unit: str) -> tuple[dict[str, float], str]:
     """Pixel sizes in micrometres, with their unit.
@@ -60,9 +106,34 @@ def micrometres(sizes: Mapping[str, float], unit: str) -> tuple[dict[str, float]
     factor = _PER_UNIT.get(name, _PER_UNIT.get(name.lower()))
     if factor is None:
         return usable, name
-    # Decimal factors below 1 are divided by their inverse: 100 nm are 0.1 µm, not 0.1000…01.
-    scaled = {a: s * factor if factor >= 1 else s / round(1 / factor) for a, s in usable.items()}
-    return scaled, "µm"
+    return {axis: _scaled(size, factor) for axis, size in usable.items()}, "µm"
+
+
+def seconds(interval: float | str | None, unit: str) -> float | None:
+    """Time between two frames in seconds; None where the file does not tell it.
+
+    So it is where the interval is no positive number, or nothing is known of its unit.
+
+    Parameters
+    ----------
+    interval : time between two frames, in `unit`, as the file has it.
+    unit : name of the unit, as the file has it (``"ms"``, ``"sec"``, ``"millisecond"``...).
+    """
+    name = _spelled(unit)
+    # Upper and lower case differ: Ms are a million seconds, ms the thousandth of one.
+    factor = _SECONDS_PER_UNIT.get(name, _SECONDS_PER_UNIT.get(name.lower()))
+    if interval is None or factor is None:
+        return None
+    try:
+        found = _scaled(float(interval), factor)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if isfinite(found) and found > 0 else None
+
+
+def _scaled(size: float, factor: float) -> float:
+    """Product; by a decimal factor below 1 without its error: 100 nm are 0.1 µm, not 0.1000…01."""
+    return size * factor if factor >= 1 else size / round(1 / factor)
 
 
 def _spelled(unit: str) -> str:

@@ -35,7 +35,7 @@ def write_labels(
     ----------
     path : file to write.
     labels : ([T,] [Z,] Y, X) integers from 0.
-    like : image that the labels belong to; gives the axes, pixel size and unit.
+    like : image that the labels belong to; gives the axes, pixel size, unit and frame interval.
     axes : axes of `labels` where there is no such image or it has others; YX or ZYX by the
         number of axes where neither says (three axes of a label image are a volume).
 
@@ -63,7 +63,9 @@ def write_labels(
 
 
 def write_image(path: str | Path, image: Image) -> None:
-    """Write an image with its axes, pixel size and channel names, as OME-TIFF or OME-Zarr 0.5.
+    """Write an image as OME-TIFF or OME-Zarr 0.5.
+
+    Its axes, pixel size, frame interval and channel names go with it.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def _inside_zarr(path: Path) -> bool:
 
 
 def _labels_image(path: Path, labels: NDArray[Any], like: Image | None, axes: str | None) -> Image:
-    """Labels in the smallest type, with their axes and pixel size."""
+    """Labels in the smallest type, with their axes, pixel size and frame interval."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "bui":
         raise LabelError(f"{path}: labels must be integers, found {labels.dtype}")
@@ -121,7 +123,9 @@ def _labels_image(path: Path, labels: NDArray[Any], like: Image | None, axes: st
     )
     sizes = {a: s for a, s in like.pixel_size.items() if a in axes} if like is not None else {}
     unit = like.unit if like is not None else "µm"
-    return Image(np.ascontiguousarray(labels, dtype=dtype), axes, sizes, unit)
+    interval = like.frame_interval if like is not None and "T" in axes else None
+    labels = np.ascontiguousarray(labels, dtype=dtype)
+    return Image(labels, axes, sizes, unit, frame_interval=interval)
 
 
 def _write_labels_tiff(path: Path, image: Image) -> None:
@@ -155,6 +159,8 @@ def _write_imagej(path: Path, image: Image) -> None:
             metadata["spacing"] = image.pixel_size["Z"]
         if "X" in image.pixel_size and "Y" in image.pixel_size:
             resolution = (1 / image.pixel_size["X"], 1 / image.pixel_size["Y"])
+    if image.frame_interval is not None:
+        metadata |= {"finterval": image.frame_interval, "tunit": "sec"}
     tifffile.imwrite(
         path,
         pixels,
@@ -167,14 +173,15 @@ def _write_imagej(path: Path, image: Image) -> None:
 
 
 def _write_plain(path: Path, image: Image) -> None:
-    """TIFF with the axes and the pixel size in the description, for types that OME lacks."""
+    """TIFF with axes, pixel size and frame interval in the description, for types OME lacks."""
     import tifffile
 
-    sizes = {f"PhysicalSize{a}": s for a, s in image.pixel_size.items()}
+    metadata: dict[str, Any] = {"axes": image.axes, "PhysicalSizeUnit": image.unit}
+    metadata |= {f"PhysicalSize{a}": s for a, s in image.pixel_size.items()}
     tifffile.imwrite(
         path,
         image.numpy(),
-        metadata={"axes": image.axes, **sizes, "PhysicalSizeUnit": image.unit},
+        metadata=metadata | _time_increment(image),
         compression="zlib",
         photometric="minisblack",
         bigtiff=_is_big(image),
@@ -189,7 +196,7 @@ def _write_ome_tiff(path: Path, image: Image) -> None:
         pixels = pixels.astype(np.float32)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8)
-    metadata: dict[str, Any] = {"axes": image.axes}
+    metadata: dict[str, Any] = {"axes": image.axes, **_time_increment(image)}
     for axis, size in image.pixel_size.items():
         metadata[f"PhysicalSize{axis}"] = size
         metadata[f"PhysicalSize{axis}Unit"] = image.unit
@@ -210,6 +217,13 @@ def _write_ome_tiff(path: Path, image: Image) -> None:
         tile=(512, 512) if min(image.spatial_shape[-2:]) > 1024 else None,
         bigtiff=_is_big(image),
     )
+
+
+def _time_increment(image: Image) -> dict[str, Any]:
+    """Time between two frames under the names of OME; empty where there is none."""
+    if "T" not in image.axes or image.frame_interval is None:
+        return {}
+    return {"TimeIncrement": image.frame_interval, "TimeIncrementUnit": "s"}
 
 
 def _is_big(image: Image) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,7 @@ def _blank(image: Image) -> Image:
     """An image of the same times, planes and pixel size without channels; it takes no memory."""
     sizes = {axis: size for axis, size in image.sizes.items() if axis != "C"}
     data = np.broadcast_to(np.uint8(0), tuple(sizes.values()))
-    return Image(data, "".join(sizes), image.pixel_size, image.unit, source=image.source)
+    return replace(image, data=data, axes="".join(sizes), channels=())
 
 
 def _row(name: str, files: Sequence[DrawingFile], status: str) -> dict[str, Any]:

@@ -381,6 +381,7 @@ def uncertainty_image(prediction: Prediction) -> Image | None:
         channels=tuple(channels),
         pixel_size=prediction.image.pixel_size,
         unit=prediction.image.unit,
+        frame_interval=prediction.image.frame_interval,
     )
 
 
