@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -69,3 +71,43 @@ def test_the_temperature_is_the_factor_by_which_logits_are_too_large(factor, flo
 def test_few_images_calibrate_nothing():
     runner = Runner([Echo(1)], Flows(), 2, CPU)
     assert calibrate([(runner, samples(True, FEWEST - 1))], seed=0) is None
+
+
+def blank(own: list[Sample]) -> list[Sample]:
+    """The same without an object: no pixel is of a class but background."""
+    centres = np.zeros((0, 2), np.float32)
+    return [replace(s, targets=np.zeros_like(s.targets), centres=centres) for s in own]
+
+
+@pytest.mark.parametrize("flows", [True, False])
+def test_images_without_objects_tell_how_sure_the_background_is(flows):
+    """Noise that is taken for objects where there are none: the temperature must know of it."""
+    method = Flows() if flows else Semantic(classes=3)
+    own = samples(flows, 2 * FEWEST)
+    filled, mixed = own[:FEWEST], own[:FEWEST] + blank(own[FEWEST:])
+    runner = Runner([Echo(1)], method, 2, CPU)
+    without, found = (calibrate([(runner, s)], seed=0) for s in (filled, mixed))
+    assert without is not None and without.value == pytest.approx(1, rel=0.05)
+    assert found is not None and found.n > 1.8 * without.n and found.value > 1.3
+    # Half the pixels are background whatever the logits say: fitted by brute force.
+    logs, truth = [], []
+    for sample in mixed:
+        p = method.distribution(torch.from_numpy(runner.maps(sample.image))[None])[0].numpy()
+        classes = method.true_classes(sample.targets)
+        logs.append(np.log(p[:, classes >= 0]))
+        truth.append(classes[classes >= 0])
+    log, classes = np.concatenate(logs, axis=1), np.concatenate(truth)
+    tried = np.linspace(1, 8, 71)
+    losses = []
+    for t in tried:
+        q = np.exp(log / t)
+        losses.append(-np.log((q / q.sum(axis=0))[classes, np.arange(len(classes))]).mean())
+    assert found.value == pytest.approx(tried[int(np.argmin(losses))], abs=0.2)
+
+
+def test_images_of_which_no_pixel_is_known_calibrate_nothing():
+    unknown = [replace(s, targets=np.full_like(s.targets, -1)) for s in samples(False, FEWEST)]
+    runner = Runner([Echo(1)], Semantic(classes=3), 2, CPU)
+    assert calibrate([(runner, unknown)], seed=0) is None
+    found = calibrate([(runner, unknown + samples(False, FEWEST))], seed=0)
+    assert found is not None and found.value == pytest.approx(1, rel=0.05)

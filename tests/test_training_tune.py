@@ -76,3 +76,14 @@ def test_equal_candidates_leave_the_method_as_it_is():
 def test_candidates_keep_a_switched_off_filter_off():
     assert all(m.flow_threshold is None for m in Flows(flow_threshold=None).candidates())
     assert Flows().candidates()[0] == Flows()
+
+
+def test_images_without_objects_do_not_choose_thresholds():
+    empty = [
+        Sample(str(k), np.zeros((3, 70, 70), np.float32), np.zeros((3, 70, 70), np.float32),
+               np.zeros((70, 70), np.int32), np.zeros((0, 2), np.float32), 16.0, 1.0, 1.0)
+        for k in range(5)
+    ]  # fmt: skip
+    assert tune([(runner(), samples(FEWEST - 1) + empty)]) is None
+    alone, beside = tune([(runner(), samples(FEWEST))]), tune([(runner(), samples(3) + empty)])
+    assert alone == beside

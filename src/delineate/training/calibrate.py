@@ -9,7 +9,13 @@ import torch
 
 from delineate.methods.segmentation import Segmentation
 from delineate.training.tune import FEWEST, Case, chosen_samples
-from delineate.uncertainty import Temperature, fit_temperature, join_samples, sample_pixels
+from delineate.uncertainty import (
+    PixelSample,
+    Temperature,
+    fit_temperature,
+    join_samples,
+    sample_pixels,
+)
 
 PIXELS = 20_000
 """Pixels of each image that the temperature is fitted to."""
@@ -20,12 +26,13 @@ def calibrate(cases: Sequence[Case], seed: int, most: int = 48) -> Temperature |
 
     Guo et al. 2017, "On calibration of modern neural networks"; see `fit_temperature`. Members
     are calibrated together, each on the images that it left out; a mixture of calibrated members
-    is less sure than each of them.
+    is less sure than each of them. Images without objects count as well: that nothing is there
+    is stated with a probability, too.
 
     Parameters
     ----------
     cases : the trained members, each with its validation images; None is returned for fewer
-        than `FEWEST` images.
+        than `FEWEST` images of which a pixel is known.
     seed : of the draw of pixels.
     most : images looked at, at most.
     """
@@ -33,12 +40,15 @@ def calibrate(cases: Sequence[Case], seed: int, most: int = 48) -> Temperature |
     if len(chosen) < FEWEST or not isinstance(chosen[0][0].method, Segmentation):
         return None
     rng = np.random.default_rng(seed)
-    parts = []
+    parts: list[PixelSample] = []
     for runner, sample in chosen:
         method = runner.method
         assert isinstance(method, Segmentation)
         maps = torch.from_numpy(runner.maps(sample.image))
         probabilities = method.distribution(maps[None])[0].numpy()
         truth = method.true_classes(np.asarray(sample.targets))
-        parts.append(sample_pixels(probabilities, truth, rng, PIXELS, ignore=-1))
+        part = sample_pixels(probabilities, truth, rng, PIXELS, ignore=-1)
+        parts += [part] if len(part.classes) else []
+    if len(parts) < FEWEST:
+        return None
     return fit_temperature(*join_samples(*parts))

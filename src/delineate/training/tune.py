@@ -27,8 +27,8 @@ Case = tuple[Runner, Sequence[Sample]]
 
 
 def chosen_samples(cases: Sequence[Case], most: int) -> list[tuple[Runner, Sample]]:
-    """At most `most` images with objects, evenly over all members, each with its member."""
-    every = [(runner, s) for runner, samples in cases for s in samples if len(s.centres)]
+    """At most `most` images, evenly over all members, each with its member."""
+    every = [(runner, s) for runner, samples in cases for s in samples]
     n = min(len(every), most)
     return [every[i * len(every) // n] for i in range(n)]
 
@@ -37,7 +37,8 @@ def tune(cases: Sequence[Case], most: int = 48) -> Tuned | None:
     """Decode the maps of validation images by every candidate of the method; the best wins.
 
     The network runs once an image. Candidates are few, so that the choice does not follow the
-    images too closely (thresholds tuned on validation data: Schmidt et al. 2018, StarDist).
+    images too closely (thresholds tuned on validation data: Schmidt et al. 2018, StarDist). Images
+    without objects are not looked at: their AP is 0 for a single object and 1 for none.
 
     Parameters
     ----------
@@ -45,7 +46,8 @@ def tune(cases: Sequence[Case], most: int = 48) -> Tuned | None:
         returned for fewer than `FEWEST` images, and where there is nothing to choose.
     most : images looked at, at most.
     """
-    chosen = chosen_samples(cases, most)
+    filled = [(runner, [s for s in own if len(s.centres)]) for runner, own in cases]
+    chosen = chosen_samples(filled, most)
     if len(chosen) < FEWEST:
         return None
     candidates = chosen[0][0].method.candidates()
