@@ -1,4 +1,4 @@
-"""Do stated probabilities come true? Reliability of pixels and of objects, ECE and MCE."""
+"""Do stated probabilities come true? Reliability of pixels and of objects, and ECE."""
 
 from __future__ import annotations
 
@@ -67,11 +67,6 @@ class Reliability:
         """
         gaps = np.abs(self.confidence_sum - self.correct)
         return float(gaps.sum() / self.n) if self.n else math.nan
-
-    @property
-    def mce(self) -> float:
-        """Maximum calibration error: the gap of the worst bin (Guo et al. 2017, equation 5)."""
-        return float(np.nanmax(np.abs(self.confidence - self.accuracy))) if self.n else math.nan
 
     def to_dict(self) -> dict[str, list[float]]:
         """Plain lists for YAML and JSON."""
