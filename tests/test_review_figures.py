@@ -222,3 +222,32 @@ def test_the_score_that_training_goes_by_is_marked_before_others(
         if a.get_title(loc="left") == "Validation scores"
     ]
     assert ring(axes) == [(400, 0.625)]
+
+
+def test_a_reliability_diagram_says_where_its_temperature_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.axes import Axes
+
+    from delineate.review.calibration import calibration_figure
+    from delineate.uncertainty import reliability
+
+    drawn: list[str] = []
+    plot = Axes.plot
+
+    def listen(self: Axes, *values: Any, **style: Any) -> Any:
+        drawn.append(str(style.get("label", "")))
+        return plot(self, *values, **style)
+
+    monkeypatch.setattr(Axes, "plot", listen)
+    rng = np.random.default_rng(0)
+    stated = rng.random(2000)
+    before = reliability(stated, rng.random(2000) < stated**2)
+    after = reliability(stated**2, rng.random(2000) < stated**2)
+    calibration_figure(before, after, tmp_path / "a.png")
+    assert any("fitted on these pixels" in text for text in drawn)
+    drawn.clear()
+    calibration_figure(before, after, tmp_path / "b.png", "fitted on the other images")
+    assert any("fitted on the other images" in text for text in drawn)
+    assert not any("these pixels" in text for text in drawn)
+    assert f"as trained:\nECE {before.ece:.3f}" in drawn

@@ -10,8 +10,10 @@ from delineate.review.figures import BLUE, ORANGE, _panels
 from delineate.uncertainty import Reliability
 
 
-def calibration_figure(before: Reliability, after: Reliability, png: Path) -> None:
-    """Draw accuracy against stated confidence, without and with the fitted temperature.
+def calibration_figure(
+    before: Reliability, after: Reliability, png: Path, how: str = "fitted on these pixels"
+) -> None:
+    """Draw accuracy against stated confidence, without and with a temperature.
 
     Guo, Pleiss, Sun & Weinberger 2017, figure 4. The bars below show how many pixels state each
     confidence, on a logarithmic scale.
@@ -20,6 +22,8 @@ def calibration_figure(before: Reliability, after: Reliability, png: Path) -> No
     ----------
     before, after : of the same pixels.
     png : picture to write, under a temporary name first.
+    how : where the temperature of `after` comes from. One that was fitted on the very pixels that
+        are drawn looks better than it is; see `delineate.uncertainty.crossfit`.
 
     Raises
     ------
@@ -27,10 +31,10 @@ def calibration_figure(before: Reliability, after: Reliability, png: Path) -> No
     """
     with _panels(png, (8.4, 3.7), 2) as (diagram, counts):
         diagram.plot([0, 1], [0, 1], color="0.6", lw=1, ls="--")
-        named = (("as trained", before, ORANGE), ("with temperature", after, BLUE))
+        named = (("as trained", before, ORANGE), (f"with temperature,\n{how}", after, BLUE))
         for name, found, colour in named:
             seen = found.count > 0
-            text = f"{name}: ECE {found.ece:.3f}"
+            text = f"{name}:\nECE {found.ece:.3f}"
             diagram.plot(
                 found.confidence[seen], found.accuracy[seen], color=colour, marker="o", ms=4, lw=2,
                 label=text,
