@@ -8,6 +8,7 @@ from math import isfinite
 from delineate.metrics import Interval
 from delineate.review.charts import measured
 from delineate.review.page import Page, plural
+from delineate.review.report_calibration import calibration
 from delineate.review.run_trust import Quality, Ranked, Truth
 from delineate.review.trust_figures import checking, novelty, order, scores, unit
 
@@ -24,6 +25,7 @@ def trust(page: Page) -> str:
         scores(page, quality, truth),
         order(page, quality),
         checking(page, truth),
+        calibration(page),
         novelty(page),
     ]
     numbers = _tiles(page, quality, truth)

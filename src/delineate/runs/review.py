@@ -22,6 +22,11 @@ from delineate.review.run_trust import COMPARISON, EXPERTS, MODEL, metric_name
 from delineate.runs.layout import CURVE, RANKING, SCORES, remove, write_json
 from delineate.runs.outputs import plain, write_images
 from delineate.runs.quality import Judge
+from delineate.runs.review_calibration import (
+    calibration_facts,
+    calibration_lines,
+    with_calibration,
+)
 from delineate.runs.review_scores import Scorer, Scores, predicted_files, true_files
 from delineate.runs.review_state import Checked, Finished, counted, read_finished
 from delineate.runs.review_tables import (
@@ -106,7 +111,7 @@ def _truth_lines(truth: Mapping[str, Any]) -> list[str]:
         if truth[key] is not None:
             found = Interval(*truth[key])
             lines.append(f"{text}: {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
-    return lines
+    return lines + calibration_lines(truth)
 
 
 def review_folder(
@@ -208,10 +213,11 @@ def _facts(
     if checked is None:
         return {}, dict.fromkeys((SCORES, RANKING, CURVE, EXPERTS, COMPARISON))
     order = rank_scores(run, checked)
-    facts: dict[str, Any] = {"truth": truth_facts(run, checked, order)}
+    calibration = calibration_facts(run, checked, new_truth)
+    facts: dict[str, Any] = {"truth": truth_facts(run, checked, order) | calibration}
     tables |= {
         SCORES: scores_table(run, checked),
-        RANKING: ranking_table(order),
+        RANKING: with_calibration(ranking_table(order), calibration),
         CURVE: curve_table(order),
     }
     if annotators:
