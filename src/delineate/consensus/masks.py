@@ -15,8 +15,13 @@ from delineate.io.reading import read_label_image
 
 Kind = Literal["mask", "classes", "labels"]
 
-_PICTURE_VALUES = 32
-_PICTURE_CHANGES = 0.5
+_PICTURE_VALUES = 16
+"""An array of no more values is no picture."""
+_PICTURE_CHANGES, _LABEL_CHANGES = 0.5, 0.1
+"""Share of the neighbours within the foreground that differ: more is a picture, less is none."""
+_PICTURE_PIECES, _PICTURE_PIECE = 4, 64
+"""Between them, a picture has more connected parts than this for each value, and of fewer pixels
+than this in the mean. `benchmarks/picture_or_labels.py` measures both."""
 
 
 class Mask(NamedTuple):
@@ -106,14 +111,29 @@ def is_picture(path: Path, axes: str | None = None) -> bool:
 def looks_like_picture(pixels: NDArray[Any], n_values: int) -> bool:
     """Whether an array is a picture: many values, and neighbours that seldom have the same one.
 
-    Objects of a label image have inner pixels; grey values change from pixel to pixel.
+    The objects of a label image have inner pixels, and each is connected or of a few parts; grey
+    values change from pixel to pixel, and each lies scattered in a great many small parts. Objects
+    of single pixels are no picture, since there is background between them, nor is a tissue without
+    any background.
+
+    Parameters
+    ----------
+    pixels : integers from 0, of any number of axes.
+    n_values : how many different values there are, with 0.
     """
     if n_values <= _PICTURE_VALUES:
         return False
     left, right = pixels[..., :-1], pixels[..., 1:]
-    inside = int(np.count_nonzero(left | right))
-    changes = int(np.count_nonzero(left != right))
-    return changes > _PICTURE_CHANGES * max(inside, 1)
+    inside = (left > 0) & (right > 0)
+    neighbours, differ = (int(np.count_nonzero(a)) for a in (inside, inside & (left != right)))
+    changes = differ / max(neighbours, 1)
+    if not _LABEL_CHANGES < changes <= _PICTURE_CHANGES:
+        return changes > _PICTURE_CHANGES
+    from skimage.measure import label
+
+    parts = int(label(pixels, background=0, return_num=True, connectivity=pixels.ndim)[1])
+    size = int(np.count_nonzero(pixels)) / max(parts, 1)
+    return parts > _PICTURE_PIECES * n_values and size < _PICTURE_PIECE
 
 
 def _listed(values: NDArray[Any]) -> str:
