@@ -184,8 +184,10 @@ def test_undecided_pixels_get_the_value_and_are_left_out(masks: Path) -> None:
     a, b = (read_labels(f / "cell0.tif") > 0 for f in folders)
     assert np.array_equal(labels, np.where(a == b, a, 255))
     assert np.array_equal(read(out / "soft" / "cell0.tif").numpy(), (a + b.astype(np.float32)) / 2)
-    # What is decided, both said: without the rest they agree with the estimate in every pixel.
-    assert row["dice"] == "1.0"
+    # What is decided, both said: to agree with that in every pixel is no finding.
+    assert (row["dice"], row["map"]) == ("", "")
+    assert 0 < float(row["pair_dice"]) < 1
+    assert "only what both said is decided" in row["note"]
 
 
 def test_several_classes(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -13,6 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from delineate.errors import LabelError
 from delineate.labels import compact
 from delineate.metrics import THRESHOLDS, match_overlaps, overlap_table
+
+ALONE = "one expert alone: the estimate is their mask, agreement with it is not counted"
+UNDECIDED = "undecided pixels leave no foreground in the estimate: agreement with it is not counted"
+TWO_VOTES = (
+    "of two equal votes only what both said is decided: agreement with the estimate is not counted"
+)
+"""Why agreement with the estimate would be perfect whatever was drawn, so that it is left out."""
 
 
 class Annotation(NamedTuple):
@@ -72,16 +79,31 @@ class Comparison(NamedTuple):
 class Agreement:
     """Agreement in one image: of each expert with the estimate, and of each pair of experts.
 
-    `pairs` has the places of two experts, the lower first.
+    Parameters
+    ----------
+    with_estimate : comparison of each expert with the estimate, undecided pixels left out.
+    pairs : by the places of two experts, the lower first.
+    drawn : number of objects that each expert drew, in all pixels.
+    uncounted : why agreement with the estimate is not counted in this image, or "".
     """
 
     with_estimate: tuple[Comparison, ...]
     pairs: Mapping[tuple[int, int], Comparison]
+    drawn: tuple[int, ...]
+    uncounted: str = ""
+
+    def score(self, expert: int, measure: Callable[[Comparison], float]) -> float:
+        """Score of an expert with the estimate; NaN where agreement is not counted."""
+        return float("nan") if self.uncounted else measure(self.with_estimate[expert])
+
+    def mean(self, measure: Callable[[Comparison], float]) -> float:
+        """Mean score of the experts with the estimate; NaN where agreement is not counted."""
+        return float(np.mean([self.score(k, measure) for k in range(len(self.with_estimate))]))
 
     @property
     def mean_dice(self) -> float:
-        """Mean Dice of the experts with the estimate."""
-        return float(np.mean([c.dice for c in self.with_estimate]))
+        """Mean Dice of the experts with the estimate; NaN where it is not counted."""
+        return self.mean(lambda c: c.dice)
 
     @property
     def mean_pair_dice(self) -> float:
@@ -199,6 +221,11 @@ def agreement(
     estimate : `annotation` of the ground truth; the first of each comparison.
     ignore : pixels that belong to nobody when the estimate is compared, such as undecided ones.
 
+    Returns
+    -------
+    agreement : that with the estimate is not counted where it could only be perfect: with a single
+        expert, and where somebody drew, but `ignore` leaves no foreground in the estimate.
+
     Raises
     ------
     LabelError : the shapes differ.
@@ -215,11 +242,15 @@ def agreement(
     short = [a._replace(labels=a.labels.reshape(-1)[inside]) for a in experts]
     truth = estimate._replace(labels=estimate.labels.reshape(-1)[inside])
     scored = short
+    uncounted = ALONE if len(experts) == 1 else ""
     if ignore is not None and ignore.any():
         use = ~ignore.reshape(-1)[inside]
         truth = truth._replace(labels=truth.labels[use])
         scored = [a._replace(labels=a.labels[use]) for a in short]
+        if inside.size and not truth.labels.any():
+            uncounted = uncounted or UNDECIDED
     pairs: dict[tuple[int, int], Any] = {
         (a, b): compare(short[a], short[b]) for a, b in combinations(range(len(short)), 2)
     }
-    return Agreement(tuple(compare(truth, expert) for expert in scored), pairs)
+    drawn = tuple(expert.n_objects for expert in experts)
+    return Agreement(tuple(compare(truth, expert) for expert in scored), pairs, drawn, uncounted)

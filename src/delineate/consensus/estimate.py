@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,25 @@ class Consensus:
     def n_classes(self) -> int:
         """Number of classes with the background."""
         return self.votes.n_classes
+
+    @cached_property
+    def disjoint(self) -> bool:
+        """Whether several experts drew something, and no two of them the same in any pixel."""
+        patterns = np.sort(self.votes.patterns, axis=1)
+        shared = (patterns[:, 1:] == patterns[:, :-1]) & (patterns[:, 1:] > 0)
+        drew = (self.votes.patterns > 0).any(axis=0)
+        return int(drew.sum()) > 1 and not bool(shared.any())
+
+    def without_winner(self) -> Consensus:
+        """The same with all that anybody drew undecided: classes that were said are equal there.
+
+        Of masks that share no pixel STAPLE mostly takes the largest for the truth, whole, since
+        nothing tells who is right. Performances are NaN.
+        """
+        said = self.votes.shares() > 0
+        equal = said / said.sum(axis=1, keepdims=True)
+        confusion = np.full_like(self.confusion, np.nan)
+        return replace(self, weights=equal, confusion=confusion)
 
     @cached_property
     def undecided_patterns(self) -> NDArray[np.bool_]:

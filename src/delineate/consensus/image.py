@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.consensus.agreement import Agreement, Annotation, agreement, annotation
+from delineate.consensus.agreement import (
+    TWO_VOTES,
+    Agreement,
+    Annotation,
+    agreement,
+    annotation,
+)
 from delineate.consensus.estimate import confusion_with, sensitivity_of
 from delineate.consensus.fuse import FusedObjects, fuse_objects
 from delineate.consensus.majority import majority
@@ -89,6 +95,10 @@ def fuse_image(
     missing : experts who did not.
     method, n_classes, undecided : as in `staple` and `majority`.
     objects, support, iou : fuse objects, as in `fuse_objects`.
+
+    Notes
+    -----
+    `rules_of_agreement` tells the rules in words.
     """
     annotations = {expert: mask.annotation() for expert, mask in masks.items()}
     each = list(annotations.values())
@@ -113,12 +123,20 @@ def fuse_image(
         return Fusion(result, fused.labels, fused.probability, annotations, estimate, fused)
     fuse = staple if method == "staple" else majority
     truth_of = fuse(pixels, n, undecided)
+    if method == "staple" and undecided and truth_of.disjoint:
+        truth_of = truth_of.without_winner()
+    two_votes = method == "majority" and len(each) == 2
     ignore = truth_of.undecided_mask if undecided >= n and truth_of.undecided else None
     classes = truth_of.classes if ignore is None else np.where(ignore, 0, truth_of.classes)
     estimate = annotation(classes)
     found = agreement(each, estimate, ignore)
+    if two_votes and undecided >= n:
+        found = replace(found, uncounted=TWO_VOTES)
+    confusion = truth_of.confusion
+    if two_votes:  # it is known of decided pixels only
+        confusion = np.full_like(confusion, np.nan)
     result = _result(
-        name, masks, missing, estimate, found, truth_of.confusion, truth_of.undecided,
+        name, masks, missing, estimate, found, confusion, truth_of.undecided,
         truth_of.iterations, truth_of.converged, None,
     )  # fmt: skip
     soft = truth_of.foreground if n == 2 else truth_of.probability
@@ -143,6 +161,8 @@ def _result(
     left_out: int | None,
 ) -> ImageConsensus:
     pixels = estimate.labels.size
+    if found.uncounted:
+        confusion = np.full_like(confusion, np.nan)
     return ImageConsensus(
         name=name,
         experts=tuple(masks),
@@ -158,23 +178,21 @@ def _result(
         specificity=np.asarray(confusion[:, 0, 0]),
         agreement=found,
         left_out=left_out,
-        note="; ".join(_notes(tuple(masks), found, estimate, converged)),
+        note="; ".join(_notes(tuple(masks), found, estimate, undecided, converged)),
     )
 
 
 def _notes(
-    experts: Sequence[str], found: Agreement, estimate: Annotation, converged: bool
+    experts: Sequence[str], found: Agreement, estimate: Annotation, undecided: int, converged: bool
 ) -> list[str]:
     """What a person should know about an image."""
-    drawn = [c.n_second for c in found.with_estimate]
-    notes = []
-    if len(drawn) == 1:
-        notes.append("one expert alone: the estimate is their mask")
-    if not any(drawn):
+    notes = [found.uncounted] if found.uncounted else []
+    if not any(found.drawn):
         notes.append("nobody drew anything")
     elif found.disjoint:
-        notes.append("no two experts share a pixel: there is no agreement")
-    elif not estimate.n_objects:
+        rest = _what_is_left(experts, found, estimate, undecided)
+        notes.append(f"no two experts share a pixel: there is no agreement, and {rest}")
+    elif not estimate.n_objects and not found.uncounted:
         notes.append("the estimate is empty, though experts drew something")
     notes += [
         f"the mask of {experts[stranger]} fits that of nobody else: is it of another image?"
@@ -183,3 +201,53 @@ def _notes(
     if not converged:
         notes.append("STAPLE did not come to rest")
     return notes
+
+
+def _what_is_left(
+    experts: Sequence[str], found: Agreement, estimate: Annotation, undecided: int
+) -> str:
+    """Whose mask the estimate is of experts who share no pixel."""
+    if not estimate.n_objects:
+        return "all that they drew is undecided" if undecided else "the estimate is empty"
+    whole = [
+        (name, c.pixels[2])
+        for name, c in zip(experts, found.with_estimate, strict=True)
+        if c.pixels[0] == c.pixels[2] > 0
+    ]
+    names = [name for name, _ in whole]
+    if sum(size for _, size in whole) != found.with_estimate[0].pixels[1]:
+        return "the estimate is nobody's mask"
+    if len(names) == 1:
+        return f"the estimate is the mask of {names[0]}"
+    return f"the estimate is made of the masks of {', '.join(names[:-1])} and {names[-1]}"
+
+
+def rules_of_agreement(
+    method: Literal["staple", "majority"], objects: bool = False, undecided: int = 0
+) -> list[str]:
+    """The rules of `fuse_image` where experts do not agree, or cannot but agree, in words."""
+    rules = []
+    if method == "staple" and not objects:
+        rules.append(
+            "Of masks that share no pixel STAPLE mostly takes the largest for the truth, whole, "
+            "though nothing tells who is right. "
+            + (
+                "Here all that was drawn in such an image is undecided instead."
+                if undecided
+                else "A note says whose mask it is; with --undecided all that was drawn in such an "
+                "image is undecided instead."
+            )
+        )
+    if method == "majority" and not objects:
+        rules.append("Of two equal votes no sensitivity and specificity can be known.")
+    rules.append(
+        "Agreement with the estimate is empty, and in none of the means, where it would be perfect "
+        "whatever was drawn: with a single expert"
+        + (
+            ", where undecided pixels leave no foreground in the estimate though somebody drew, "
+            "and of two equal votes whose undecided pixels are left out."
+            if undecided and not objects
+            else "."
+        )
+    )
+    return rules

@@ -61,10 +61,19 @@ class ImageConsensus:
 
 
 class Summary(NamedTuple):
-    """Means over images of everything about one expert, or one pair of experts, with intervals."""
+    """One expert, or one pair of experts, over all images.
+
+    Parameters
+    ----------
+    means : of all scores, with intervals, over the images that are compared.
+    images, compared : images drawn, and those of them in which agreement is counted.
+    objects, objects_other : in all images drawn, of the expert and of the estimate; of a pair, of
+        the second and of the first.
+    """
 
     means: Mapping[str, Interval]
     images: int
+    compared: int
     objects: int
     objects_other: int
 
@@ -74,8 +83,9 @@ def summaries(
 ) -> tuple[dict[str, Summary], dict[tuple[str, str], Summary]]:
     """Each expert against the estimate, and each pair of experts, over all images.
 
-    Means over the images that they annotated, with 95 % bootstrap intervals over images. What is
-    missing in an image (a sensitivity where nothing is) is left out of its mean.
+    Means over the images that they annotated and in which agreement is counted (see
+    `delineate.consensus.agreement`), with 95 % bootstrap intervals over images. What is missing in
+    an image (a sensitivity where nothing is) is left out of its mean.
 
     Parameters
     ----------
@@ -88,18 +98,32 @@ def summaries(
     for expert in experts:
         rows = [(i, i.experts.index(expert)) for i in images if expert in i.experts]
         if rows:
-            found = [i.agreement.with_estimate[k] for i, k in rows]
-            columns = {name: [score(c) for c in found] for name, score in MEASURES.items()}
+            columns = {
+                name: [i.agreement.score(k, measure) for i, k in rows]
+                for name, measure in MEASURES.items()
+            }
             columns["sensitivity"] = [float(i.sensitivity[k]) for i, k in rows]
             columns["specificity"] = [float(i.specificity[k]) for i, k in rows]
             columns |= _confusions([i.confusion[k] for i, k in rows])
-            single[expert] = _summary(columns, found, rng)
+            single[expert] = Summary(
+                _means(columns, rng),
+                len(rows),
+                sum(not i.agreement.uncounted for i, _ in rows),
+                sum(i.agreement.drawn[k] for i, k in rows),
+                sum(i.n_objects for i, _ in rows),
+            )
     double = {}
     for first, second in combinations(experts, 2):
         found = [_pair(i, first, second) for i in images if {first, second} <= {*i.experts}]
         if found:
             columns = {name: [score(c) for c in found] for name, score in MEASURES.items()}
-            double[first, second] = _summary(columns, found, rng)
+            double[first, second] = Summary(
+                _means(columns, rng),
+                len(found),
+                len(found),
+                sum(c.n_second for c in found),
+                sum(c.n_first for c in found),
+            )
     return single, double
 
 
@@ -119,15 +143,13 @@ def _confusions(each: Sequence[NDArray[np.float64]]) -> dict[str, list[float]]:
     }
 
 
-def _summary(
-    columns: Mapping[str, list[float]], found: Sequence[Comparison], rng: np.random.Generator
-) -> Summary:
+def _means(columns: Mapping[str, list[float]], rng: np.random.Generator) -> dict[str, Interval]:
     means = {}
     for name, values in columns.items():
         known = [v for v in values if v == v]
         nothing = Interval(float("nan"), float("nan"), float("nan"), 0, 0.95)
         means[name] = bootstrap_interval(known, rng) if known else nothing
-    return Summary(means, len(found), sum(c.n_second for c in found), sum(c.n_first for c in found))
+    return means
 
 
 def experts_table(single: Mapping[str, Summary], n_images: int) -> Table:
@@ -137,6 +159,7 @@ def experts_table(single: Mapping[str, Summary], n_images: int) -> Table:
         row: dict[str, Any] = {
             "expert": expert,
             "images": summary.images,
+            "compared": summary.compared,
             "missing": n_images - summary.images,
             "objects": summary.objects,
             "objects_estimate": summary.objects_other,
@@ -171,17 +194,16 @@ def _interval_cells(summary: Summary) -> dict[str, float]:
 
 
 def agreement_table(images: Iterable[ImageConsensus]) -> Table:
-    """agreement.csv: a row an expert and image."""
+    """agreement.csv: a row an expert and image; no scores where agreement is not counted."""
     rows = []
     for image in images:
-        for k, (expert, found) in enumerate(
-            zip(image.experts, image.agreement.with_estimate, strict=True)
-        ):
+        found = image.agreement
+        for k, expert in enumerate(image.experts):
             row: dict[str, Any] = {"image": image.name, "expert": expert}
-            row |= {name: score(found) for name, score in MEASURES.items()}
+            row |= {name: found.score(k, measure) for name, measure in MEASURES.items()}
             row["sensitivity"] = float(image.sensitivity[k])
             row["specificity"] = float(image.specificity[k])
-            row["objects"], row["objects_estimate"] = found.n_second, found.n_first
+            row["objects"], row["objects_estimate"] = found.drawn[k], image.n_objects
             row |= {name: v[0] for name, v in _confusions([image.confusion[k]]).items()}
             rows.append(row)
     return as_table(rows, ("image", "expert"))
@@ -201,9 +223,7 @@ def images_table(images: Iterable[ImageConsensus], failed: Sequence[tuple[str, s
             "undecided": image.undecided,
             "foreground": image.foreground,
             "objects": image.n_objects,
-            "dice": found.mean_dice,
-            "ap50": float(np.mean([c.ap50 for c in found.with_estimate])),
-            "map": float(np.mean([c.map for c in found.with_estimate])),
+            **{name: found.mean(measure) for name, measure in MEASURES.items()},
             "pair_dice": found.mean_pair_dice,
             "pair_ap50": found.mean_pair_ap50,
             "iterations": image.iterations,

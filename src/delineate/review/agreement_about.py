@@ -37,7 +37,15 @@ _MEANINGS = (
     (
         "Means and intervals",
         "Means are over images, each image weighing the same; beside them 95 % bootstrap intervals "
-        "over images. An expert is compared on the images they annotated.",
+        "over images. An expert is compared on the images they annotated, but for those in which "
+        "agreement with the estimate would be perfect whatever was drawn, such as images that one "
+        "expert alone has; a note says so. Objects are counted in all images.",
+    ),
+    (
+        "No agreement",
+        "Of masks that share no pixel STAPLE mostly takes the largest for the truth, whole, though "
+        "nothing tells who is right. A note says whose mask the estimate is; with --undecided all "
+        "that was drawn in such an image is undecided instead.",
     ),
     (
         "The estimate is no outsider",

@@ -74,7 +74,8 @@ def matrix(
 
 def _cell(interval: Interval | None, who: str, score: str) -> str:
     if interval is None or not isfinite(interval.value):
-        return '<td class="self" title="no image in common">–</td>'
+        why = "no image in common" if interval is None else "in no image compared"
+        return f'<td class="self" title="{why}">–</td>'
     back, front = ramp(interval.value)
     images = "1 image" if interval.n == 1 else f"{interval.n:,} images"
     told = (

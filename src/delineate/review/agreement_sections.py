@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delineate.consensus.tables import ImageConsensus
+from delineate.consensus.tables import MEASURES, ImageConsensus
 from delineate.metrics import Interval
 from delineate.review.agreement_about import notes, settings
 from delineate.review.agreement_charts import Column, matrix, strip, swatch
@@ -81,10 +81,14 @@ def _notice(report: AgreementReport) -> str:
             f"{'is' if len(report.failed) == 1 else 'are'} in none of the numbers here. "
             '<a href="#failures">What went wrong</a>'
         )
+    same: dict[str, list[str]] = {}
     for image in report.images:
         if image.note:
             link = f'<a href="#{report.anchors[image.name]}">{escape(image.name)}</a>'
-            parts.append(f"{link}: {escape(image.note)}")
+            same.setdefault(image.note, []).append(link)
+    for note, links in same.items():
+        more = f" and {plural(len(links) - 3, 'other')}" if len(links) > 3 else ""
+        parts.append(f"{', '.join(links[:3])}{more}: {escape(note)}")
     shown = parts[:8] + ([f"and {len(parts) - 8} more; see the table"] if len(parts) > 8 else [])
     return f'<p class="notice" role="status">{"<br>".join(shown)}</p>' if parts else ""
 
@@ -96,7 +100,7 @@ def _tiles(report: AgreementReport) -> str:
         return ""
     missing = sum(bool(i.missing) for i in images)
     pairs = [s.means["dice"].value for s in report.double.values()]
-    single = [s.means["dice"].value for s in report.single.values()]
+    single = [s.means["dice"].value for s in report.single.values() if s.compared]
     objects = sum(i.n_objects for i in images)
     undecided, pixels = sum(i.undecided for i in images), sum(i.pixels for i in images)
     left_out = sum(i.left_out or 0 for i in images)
@@ -152,12 +156,15 @@ def _agreement(report: AgreementReport) -> str:
             image.name,
             report.anchors[image.name],
             {
-                report.experts.index(e): c.dice
-                for e, c in zip(image.experts, image.agreement.with_estimate, strict=True)
+                report.experts.index(e): image.agreement.score(k, MEASURES["dice"])
+                for k, e in enumerate(image.experts)
             },
         )
         for image in report.ordered
+        if not image.agreement.uncounted
     ]
+    if not columns:
+        return f'<div class="charts" id="agreement">{"".join(figures)}</div>'
     figures.append(
         '<figure class="full"><figcaption><h2>Image by image</h2><p>Dice of each expert with the '
         "estimate; images on which experts agree least with each other stand left. Click one to "
@@ -178,8 +185,8 @@ def _experts(report: AgreementReport) -> str:
     """Performance of each expert over all images."""
     if not report.images:
         return ""
-    heads = ["Expert", "Images", "Objects", "Objects in estimate", "Sensitivity", "Specificity"]
-    heads += ["Dice", "AP50", "mAP"]
+    heads = ["Expert", "Images", "Compared", "Objects", "Objects in estimate"]
+    heads += ["Sensitivity", "Specificity", "Dice", "AP50", "mAP"]
     top = "".join(f'<th scope="col">{head}</th>' for head in heads)
     rows = []
     for place, expert in enumerate(report.experts):
@@ -192,12 +199,13 @@ def _experts(report: AgreementReport) -> str:
         )
         rows.append(
             f'<tr><th scope="row">{swatch(place)}{escape(expert)}</th><td>{found.images:,}</td>'
-            f"<td>{found.objects:,}</td><td>{found.objects_other:,}</td>{cells}</tr>"
+            f"<td>{found.compared:,}</td><td>{found.objects:,}</td><td>{found.objects_other:,}</td>{cells}</tr>"
         )
     return (
         '<section id="experts"><h2>Experts</h2><p>Each expert against the estimate: means over '
-        "their images with 95 % intervals. The same is in <code>experts.csv</code>, image by image "
-        "in <code>agreement.csv</code>, pairs of experts in <code>pairs.csv</code>.</p>"
+        "those of their images that are compared, with 95 % intervals. The same is in "
+        "<code>experts.csv</code>, image by image in <code>agreement.csv</code>, pairs of "
+        "experts in <code>pairs.csv</code>.</p>"
         '<div class="scroll"><table><thead><tr>'
         f"{top}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
     )
@@ -287,8 +295,8 @@ def _row(report: AgreementReport, image: ImageConsensus) -> str:
         f"{len(image.experts)}</td>",
         cell(found.mean_pair_dice, three),
         cell(found.mean_dice, three),
-        cell(float(np.mean([c.ap50 for c in found.with_estimate])), three),
-        cell(float(np.mean([c.map for c in found.with_estimate])), three),
+        cell(found.mean(MEASURES["ap50"]), three),
+        cell(found.mean(MEASURES["map"]), three),
         f'<td data-value="{image.n_objects}">{image.n_objects:,}</td>',
         cell(image.foreground, percent),
         f'<td data-value="{image.undecided}">{image.undecided:,}</td>',

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from delineate.consensus.experts import ExpertFiles, find_experts
-from delineate.consensus.image import fuse_image
+from delineate.consensus.image import fuse_image, rules_of_agreement
 from delineate.consensus.masks import Mask, is_picture, read_mask
 from delineate.consensus.settings import ConsensusSettings
 from delineate.consensus.tables import ImageConsensus, Summary, summaries
@@ -24,6 +24,7 @@ from delineate.io import find_images
 from delineate.runs.consensus_outputs import (
     ROOMS,
     SCHEMA,
+    check_place,
     prepare,
     versions,
     write_json,
@@ -53,7 +54,7 @@ class ConsensusRun:
     def lines(self) -> list[str]:
         """The experts against the estimate as text, one a line, means with 95 % intervals."""
         lines = [
-            f"{'expert':<20} {'images':>6} {'objects':>8}  {'sensitivity':<21} "
+            f"{'expert':<20} {'images':>6} {'compared':>8} {'objects':>8}  {'sensitivity':<21} "
             f"{'Dice':<21} {'AP50':<21} mAP"
         ]
         for expert, found in self.single.items():
@@ -64,12 +65,19 @@ class ConsensusRun:
                 for m in ("sensitivity", "dice", "ap50", "map")
             ]
             lines.append(
-                f"{expert:<20} {found.images:>6} {found.objects:>8}  {cells[0]:<21} "
+                f"{expert:<20} {found.images:>6} {found.compared:>8} {found.objects:>8}  "
+                f"{cells[0]:<21} "
                 f"{cells[1]:<21} {cells[2]:<21} {cells[3]}"
             )
         if self.double:
             mean = np.mean([found.means["dice"].value for found in self.double.values()])
             lines.append(f"mean Dice over {len(self.double)} pairs of experts: {mean:.3f}")
+        left_out = sum(bool(image.agreement.uncounted) for image in self.images)
+        if left_out:
+            lines.append(
+                f"agreement with the estimate is not counted in {left_out} of {len(self.images)} "
+                "images, where it could only be perfect; see the notes in images.csv"
+            )
         undecided = sum(image.undecided for image in self.images)
         lines.append(f"undecided pixels: {undecided:,}")
         return lines
@@ -105,14 +113,22 @@ def consensus_folder(
     ------
     DataError : experts cannot be told apart, share no images, or one has pictures for masks.
     ReadError : a folder holds no files.
-    WriteError : `out` holds results of other settings, or of something else.
+    WriteError : `out` is where masks or images lie, or holds results of other settings, or of
+        something else.
     """
     settings, out, began = settings or ConsensusSettings(), Path(out), time.perf_counter()
     sources = [experts] if isinstance(experts, str | Path) else list(experts)
     found = find_experts([Path(s) for s in sources], pattern, LABEL_SUFFIXES)
-    _check_folders(found, settings)
     pictures = _pictures(images, found)
-    for rule in (found.rule, *settings.rules()):
+    check_place(out, sources, images, [*(p for f in found.files.values() for p in f.values()),
+                                       *pictures.values()])  # fmt: skip
+    _check_folders(found, settings)
+    rules = [
+        found.rule,
+        *settings.rules(),
+        *rules_of_agreement(settings.method, settings.objects, settings.undecided),
+    ]
+    for rule in rules:
         log.info("%s", rule)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     described = {
@@ -165,7 +181,7 @@ def consensus_folder(
         "seconds": round(time.perf_counter() - began, 2),
         "settings": described,
         "images": None if images is None else str(Path(images).resolve()),
-        "rules": [found.rule, *settings.rules()],
+        "rules": rules,
         "versions": versions(),
         "inputs": records,
     }
@@ -217,7 +233,9 @@ def _read_masks(files: Mapping[str, Path], settings: ConsensusSettings) -> dict[
 
 
 def _outcome(image: ImageConsensus) -> str:
-    told = f"{len(image.experts)} experts, Dice with the estimate {image.agreement.mean_dice:.3f}"
+    told = "1 expert" if len(image.experts) == 1 else f"{len(image.experts)} experts"
+    if not image.agreement.uncounted:
+        told += f", Dice with the estimate {image.agreement.mean_dice:.3f}"
     if image.undecided:
         told += f", {image.undecided:,} undecided pixels"
     return told + (f" ({image.note})" if image.note else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,36 @@ SCHEMA = 1
 ROOMS = {"labels": ".tif", "soft": ".tif", "overlays": ".jpg"}
 TABLES = ("experts.csv", "agreement.csv", "pairs.csv", "images.csv", "objects.csv",
            "consensus.json", "report.html")  # fmt: skip
+
+
+def check_place(
+    out: Path, sources: Sequence[str | Path], images: str | Path | None, files: Iterable[Path]
+) -> None:
+    """Refuse a folder for the results in which masks or images lie.
+
+    Parameters
+    ----------
+    out : the folder.
+    sources, images : folders of the masks, and of the images.
+    files : all masks and images.
+
+    Raises
+    ------
+    WriteError : it is one of these folders or lies in one, with files in it; or a file lies in it
+        itself, or where results go.
+    """
+    place = out.resolve()
+    given = [Path(s).resolve() for s in (*sources, *([] if images is None else [images]))]
+    is_inside = any(place.is_relative_to(folder) for folder in given)
+    for file in files:
+        path = file.resolve()
+        if not path.is_relative_to(place):
+            continue
+        if is_inside or path.parent == place or path.relative_to(place).parts[0] in ROOMS:
+            raise WriteError(
+                f"{out}: masks or images lie there ({file}), results would be mixed with them: "
+                "choose another folder for the ground truth (-o)"
+            )
 
 
 def prepare(out: Path, described: dict[str, Any], names: list[str], overwrite: bool) -> None:
