@@ -1,5 +1,8 @@
 """Label images: what is written comes back, in the smallest type, with its scale."""
 
+import logging
+
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -9,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from delineate.errors import AxesError, LabelError, WriteError
 from delineate.image import Image
-from delineate.io import read, read_labels, write_image, write_labels
+from delineate.io import read, read_label_image, read_labels, write_image, write_labels
 
 IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 65536, 2**31, 2**32 - 1, 2**32, 2**40])
 SCALED = Image(np.zeros((4, 5, 6)), "ZYX", {"Z": 2.0, "Y": 0.325, "X": 0.65})
@@ -134,7 +137,9 @@ def test_numbers_that_are_no_ids_are_refused(tmp_path, pixels, message):
 
 
 def test_colour_pictures_channels_and_movies_are_no_labels(tmp_path):
-    tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((8, 9, 3), np.uint8), photometric="rgb")
+    pixels = np.zeros((8, 9, 3), np.uint8)
+    pixels[2, 3, 1] = 1
+    tifffile.imwrite(tmp_path / "rgb.tif", pixels, photometric="rgb")
     with pytest.raises(LabelError, match="colour picture"):
         read_labels(tmp_path / "rgb.tif")
     for axes in ("CYX", "TYX"):
@@ -142,6 +147,44 @@ def test_colour_pictures_channels_and_movies_are_no_labels(tmp_path):
         tifffile.imwrite(path, np.zeros((2, 8, 9), np.uint8), imagej=True, metadata={"axes": axes})
         with pytest.raises(LabelError, match=axes):
             read_labels(path)
+
+
+GREY = np.kron(np.array([[0, 1], [200, 255]], np.uint8), np.ones((4, 5), np.uint8))
+
+
+@pytest.mark.parametrize("opacity", [None, 255])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_shades_of_grey_in_a_colour_png_are_ids(tmp_path, caplog, opacity, dtype):
+    scale = np.iinfo(dtype).max // 255
+    samples = [GREY] * 3 + ([] if opacity is None else [np.full_like(GREY, opacity)])
+    picture = np.stack(samples, axis=-1).astype(dtype) * dtype(scale)
+    (tmp_path / "mask.png").write_bytes(imagecodecs.png_encode(picture))
+    with caplog.at_level(logging.INFO, "delineate"):
+        labels = read_labels(tmp_path / "mask.png")
+    assert labels.dtype == dtype
+    np.testing.assert_array_equal(labels, GREY.astype(dtype) * dtype(scale))
+    assert "mask.png: a picture in shades of grey, which are taken for ids" in caplog.text
+    assert "is a colour picture" not in caplog.text
+    assert read(tmp_path / "mask.png").axes == "CYX"  # as an image it keeps its channels
+    np.testing.assert_array_equal(read_labels(tmp_path / "mask.png", "YX"), labels)
+
+
+def test_shades_of_grey_in_a_colour_tiff_and_a_movie_are_ids(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([GREY] * 3, -1), photometric="rgb")
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), GREY)
+    movie = np.stack([GREY, GREY[::-1]])
+    tifffile.imwrite(tmp_path / "m.tif", np.stack([movie] * 3, -1), photometric="rgb",
+                     metadata={"axes": "TYXS"})  # fmt: skip
+    found = read_label_image(tmp_path / "m.tif")
+    assert found.axes == "TYX"
+    np.testing.assert_array_equal(found.numpy(), movie)
+
+
+def test_transparent_pixels_are_no_ids(tmp_path):
+    picture = np.stack([GREY, GREY, GREY, 255 * (GREY > 0).astype(np.uint8)], axis=-1)
+    (tmp_path / "mask.png").write_bytes(imagecodecs.png_encode(picture))
+    with pytest.raises(LabelError, match=r"mask\.png: is a picture with transparent pixels"):
+        read_labels(tmp_path / "mask.png")
 
 
 def test_channel_of_length_one_is_dropped(tmp_path):

@@ -67,6 +67,8 @@ def _read(path: Path, axes: str | None, scene: int | str | None, *, as_ids: bool
                 raw.unit,
                 frame_interval=raw.frame_interval,
             )
+        if as_ids and raw.rgb:
+            raw = _grey(raw, path)
         return to_image(raw, path, axes)
     except DelineateError:
         raise
@@ -74,6 +76,36 @@ def _read(path: Path, axes: str | None, scene: int | str | None, *, as_ids: bool
         raise ReadError(f"{path}: may not be read; ask for the right to read it") from error
     except OSError as error:
         raise ReadError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _grey(raw: Raw, path: Path) -> Raw:
+    """One channel of a picture whose colours are all shades of grey, as paint programs save masks.
+
+    Raises
+    ------
+    LabelError : there are colours, or pixels that are not opaque: neither tells an id.
+    """
+    samples = np.moveaxis(np.asarray(raw.data[...]), raw.axes.index("S"), 0)
+    grey = all(np.array_equal(samples[0], other) for other in samples[1:3])
+    if not grey or len(samples) != 3 + raw.alpha:
+        raise _coloured(path)
+    opaque = 1 if samples.dtype.kind == "f" else np.iinfo(samples.dtype).max
+    if raw.alpha and (samples[-1] != opaque).any():
+        raise LabelError(
+            f"{path}: is a picture with transparent pixels, which are no ids; save it without "
+            "transparency (alpha), one integer a pixel"
+        )
+    log.info("%s: a picture in shades of grey, which are taken for ids", path.name)
+    return raw._replace(
+        data=samples[0], axes=raw.axes.replace("S", ""), rgb=False, alpha=False, channels=()
+    )
+
+
+def _coloured(path: Path) -> LabelError:
+    return LabelError(
+        f"{path}: is a colour picture, not a label image; save one integer a pixel (0 background, "
+        "1, 2, 3 … the objects)"
+    )
 
 
 def _raw(kind: str, path: Path, scene: int | str | None) -> Raw:
@@ -102,7 +134,8 @@ def read_labels(path: str | Path, axes: str | None = None) -> NDArray[Any]:
 
     Parameters
     ----------
-    path : a file that `read` reads; of a palette picture the numbers are the ids.
+    path : a file that `read` reads; of a palette picture the numbers are the ids, of a colour
+        picture in shades of grey (red, green and blue are equal) those.
     axes : as for `read`.
 
     Returns
@@ -113,7 +146,8 @@ def read_labels(path: str | Path, axes: str | None = None) -> NDArray[Any]:
     Raises
     ------
     ReadError, AxesError : as for `read`.
-    LabelError : a colour picture, several channels or times, negative ids or fractions.
+    LabelError : a picture with colours or transparent pixels, several channels or times, negative
+        ids or fractions.
     """
     image = read_label_image(path, axes)
     if "T" in image.axes:
@@ -132,15 +166,12 @@ def read_label_image(path: str | Path, axes: str | None = None) -> Image:
     Raises
     ------
     ReadError, AxesError : as for `read`.
-    LabelError : a colour picture, several channels, negative ids or fractions.
+    LabelError : as `read_labels`, but for times.
     """
     path = Path(path)
     image = _read(path, axes, None, as_ids=True)
     if image.is_rgb:
-        raise LabelError(
-            f"{path}: is a colour picture, not a label image; save one integer a pixel "
-            "(0 background, 1, 2, 3 … the objects)"
-        )
+        raise _coloured(path)
     if "C" in image.axes:
         raise LabelError(
             f"{path}: has {image.n_channels} channels (axes {image.axes}, shape {image.shape}), "
