@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,11 @@ from delineate.data.truth_files import read_cost
 from delineate.errors import DataError, DelineateError
 from delineate.methods.base import Method
 
+log = logging.getLogger("delineate")
+
 __all__ = ["SCALES", "Preparation", "Sample", "prepare"]
 
-FORMAT = 2
+FORMAT = 3
 """To be raised when another sample is made of the same files: older ones are not used then."""
 
 SCALES = (0.05, 20.0)
@@ -98,16 +101,27 @@ def prepare(
     """
     cache.mkdir(parents=True, exist_ok=True)
     store.remove_half_files(cache)
-    shelf, samples = Shelf(), []
+    shelf, samples, masks = Shelf(), [], set()
     for pair in progress(pairs):
         try:
-            samples.append(_prepare_one(pair, preparation, cache, shelf))
+            sample, masked = _prepare_one(pair, preparation, cache, shelf)
         except DelineateError as error:
             raise DataError(f"{pair.image}: {error}") from error
+        samples.append(sample)
+        if masked:
+            masks.add(pair.truth("objects"))
+    if masks:
+        files = {pair.truth("objects") for pair in pairs} - {None}
+        log.warning(
+            "%d of %d label files are masks: their connected parts are taken for the objects, so "
+            "that those that touch are one",
+            len(masks), len(files),
+        )  # fmt: skip
     return samples
 
 
-def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> Sample:
+def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> tuple[Sample, bool]:
+    """The sample, and whether its objects are the parts of a mask."""
     path = cache / (how.key(pair) + store.ENDING)
     header = store.intact(path)
     if header is None:
@@ -124,7 +138,7 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> Sam
     labels: Any = held("labels") or _Zeros(spatial)
     points: Any = _Held(held("places"), held("starts"))
     own, wanted = (facts[key] for key in ("intensity", "target_intensity"))
-    return Sample(
+    sample = Sample(
         pair.name,
         held("image"),
         held("targets"),
@@ -141,6 +155,7 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> Sam
         facts["dtype"],
         None if own is None else intensity_from_dict(own),
     )
+    return sample, facts["masked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +219,7 @@ def _encode(pair: Pair, how: Preparation) -> _Made:
         "intensity": None if intensity is None else intensity.to_dict(),
         "target_intensity": None if wanted is None else wanted.to_dict(),
         "dtype": "" if known is None or known.image is None else str(known.image.dtype),
+        "masked": known is not None and known.masked,
     }
     return _Made({"image": image, **_arrays(truth)}, facts)
 

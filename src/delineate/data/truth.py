@@ -12,7 +12,7 @@ from delineate.data.intensity import Intensity
 from delineate.data.pairs import Pair
 from delineate.data.points import Points, class_points
 from delineate.data.resize import resize_linear, resize_nearest
-from delineate.data.truth_files import read_cost, read_ids, read_soft, read_target
+from delineate.data.truth_files import read_cost, read_ids, read_objects, read_soft, read_target
 from delineate.errors import DataError, LabelError
 from delineate.methods.base import Method
 
@@ -32,6 +32,7 @@ class Known(NamedTuple):
     soft : float32 (channels, spatial axes), probabilities of classes; None where there are none.
     image : (channels, spatial axes), the image wanted, in the type and units of its file.
     cost : float32 (spatial axes), the weight of each pixel; None: all count alike.
+    masked : whether the objects are the connected parts of a mask, see `true_objects`.
     """
 
     labels: NDArray[Any]
@@ -40,6 +41,7 @@ class Known(NamedTuple):
     soft: NDArray[np.float32] | None = None
     image: NDArray[Any] | None = None
     cost: NDArray[np.float32] | None = None
+    masked: bool = False
 
 
 class Encoded(NamedTuple):
@@ -70,6 +72,8 @@ def read_truth(
 ) -> Known:
     """Read what a method needs to know of an image of a spatial shape.
 
+    Objects are the ids of a label image, or the connected parts of a mask (`true_objects`).
+
     Parameters
     ----------
     shape : of the image; None: that of the truth itself, as for an unpaired target.
@@ -79,8 +83,8 @@ def read_truth(
     Raises
     ------
     DataError : there is no truth, or a file has another shape.
-    LabelError, AxesError, ImageError, ReadError : a file holds no ids, no classes, or no usable
-        pixels; its name is said.
+    LabelError, AxesError, ImageError, ReadError : a file holds no ids, no classes, undecided
+        pixels among objects, or no usable pixels; its name is said.
     """
     from delineate.labels import relabel
 
@@ -96,7 +100,10 @@ def read_truth(
             raise DataError(f"the image has the shape {shape}, the target {file} {image.shape[1:]}")
         nothing = np.zeros(shape, np.int32)
         return Known(nothing, nothing, image=image, cost=_cost(pair, axes, planes, shape))
-    raw = read_ids(file, axes, pair.time, planes)
+    if method.truth == "classes":
+        raw, masked = read_ids(file, axes, pair.time, planes), False
+    else:
+        raw, masked = read_objects(file, axes, pair.time, planes)
     shape = shape or raw.shape
     if raw.shape != shape:
         raise DataError(f"the image has the shape {shape}, its labels {file} {raw.shape}")
@@ -116,7 +123,7 @@ def read_truth(
             f"the labels have the shape {shape}, their classes {pair.classes} {classes.shape}"
         )
     labels = relabel(raw)
-    return Known(labels, labels, classes, cost=cost)
+    return Known(labels, labels, classes, cost=cost, masked=masked)
 
 
 def _cost(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from delineate.data.channels import Selection, select_axes
-from delineate.errors import AxesError, DataError
+from delineate.errors import AxesError, DataError, LabelError
 from delineate.image import Image
 
 Shape = tuple[int, ...]
@@ -31,12 +31,48 @@ def read_ids(
     AxesError, LabelError, ReadError : as for `read_label_image`.
     DataError : a time point is to be chosen, and the file has no time axis.
     """
+    return _selected(_labels(path, axes, time), path, time, Selection(planes=planes)).numpy()
+
+
+class Objects(NamedTuple):
+    """Ids of objects (spatial axes), and whether their file holds a mask."""
+
+    ids: NDArray[Any]
+    masked: bool
+
+
+def read_objects(
+    path: Path, axes: str | None, time: int | None, planes: tuple[int, ...] | None
+) -> Objects:
+    """As `read_ids`, with the connected parts of a mask for its objects (`true_objects`).
+
+    Raises
+    ------
+    AxesError, DataError, LabelError, ReadError : as for `read_ids` and `true_objects`.
+    LabelError : pixels are undecided, which cannot be left out where objects are learned.
+    """
+    from delineate.consensus.true_objects import RECORD, true_objects
+
+    found = _labels(path, axes, time)
+    meant = true_objects(found.numpy(), path)
+    pixels = _selected(found, path, time, Selection(planes=planes)).numpy()
+    if (undecided := np.count_nonzero(meant.left_out(pixels))) > 0:
+        raise LabelError(
+            f"{path}: {undecided:,} pixels are undecided ({meant.undecided}, says {RECORD}), and "
+            "training on objects cannot leave them out: run the consensus without --undecided, or "
+            "train classes of pixels, which leaves them out (delineate train semantic … "
+            f"--method.ignore {meant.undecided})"
+        )
+    return Objects(meant.objects(pixels), meant.inside is not None)
+
+
+def _labels(path: Path, axes: str | None, time: int | None) -> Image:
     from delineate.io import read_label_image
 
     found = _opened(read_label_image, path, axes, "TZYX", "ZYX")
     if time is not None and "T" not in found.axes:
         raise DataError(f"the image has a time axis, its labels {path} have none")
-    return _selected(found, path, time, Selection(planes=planes)).numpy()
+    return found
 
 
 def read_soft(
