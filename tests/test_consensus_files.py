@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image as Picture
+from scipy import ndimage
 
 from conftest import disks, picture
 from delineate.consensus.experts import find_experts
-from delineate.consensus.masks import is_picture, read_mask
+from delineate.consensus.masks import is_picture, looks_like_picture, read_mask
 from delineate.errors import DataError, LabelError
 
 
@@ -155,3 +156,45 @@ def test_a_picture_is_no_mask_and_a_label_image_no_picture(tmp_path: Path) -> No
     for options in ({}, {"objects": True}, {"n_classes": 3}):
         with pytest.raises(LabelError, match=r"i\.tif: looks like an image, not a mask"):
             read_mask(image, **options)
+
+
+def levels(sigma: float, grey: int, seed: int = 0) -> np.ndarray:
+    """A smooth dark picture of a few grey levels, with a background of 0."""
+    noise = np.random.default_rng(seed).normal(size=(200, 200))
+    smooth = ndimage.gaussian_filter(noise, sigma)
+    return np.round(np.clip(smooth / smooth.max(), 0, 1) * grey).astype(np.uint8)
+
+
+def differ(pixels: np.ndarray) -> float:
+    """Share of the neighbours in a row, background included, that differ."""
+    return float((pixels[:, 1:] != pixels[:, :-1]).mean())
+
+
+@pytest.mark.parametrize(("sigma", "grey"), [(2.0, 25), (3.0, 90), (8.0, 20), (10.0, 30)])
+def test_smooth_pictures_of_few_grey_levels_are_found(
+    tmp_path: Path, sigma: float, grey: int
+) -> None:
+    image = levels(sigma, grey)
+    assert differ(image) < 0.5
+    assert (image == 0).mean() > 0.4
+    with pytest.raises(LabelError, match="looks like an image"):
+        read_mask(save(tmp_path / "i.tif", image), objects=True)
+
+
+def test_label_images_of_every_kind_are_no_pictures() -> None:
+    y, x = np.indices((90, 90))
+    tissue = y // 3 * 30 + x // 3 + 1  # 3 px wide, touching, no background
+    seeds = np.zeros((90, 90), np.uint16)
+    seeds[::3, ::3] = np.arange(1, 901).reshape(30, 30)
+    pairs = np.zeros((90, 90), np.uint16)
+    pairs[::4, 0:88:4] = pairs[::4, 1:89:4] = np.arange(1, 507).reshape(23, 22)
+    parts = np.where((y // 6 + x // 6) % 2, (y // 18 * 5 + x // 18) + 1, 0)  # checks: 4 or 5 parts
+    classes = np.random.default_rng(0).integers(0, 60, (15, 15)).repeat(6, 0).repeat(6, 1)
+    volume = np.stack([tissue, tissue, tissue])
+    for labels in (tissue, seeds, pairs, parts, classes, volume):
+        n = int(np.unique(labels).size)
+        assert n > 20
+        assert not looks_like_picture(labels, n)
+    for ids in (np.uint64, np.int64):
+        far = (tissue.astype(ids) * ids(2**40)).astype(ids)
+        assert not looks_like_picture(far, int(np.unique(far).size))
