@@ -14,13 +14,14 @@ import torch
 import delineate
 from delineate.data.normalise import Normalise
 from delineate.data.options import DataOptions
+from delineate.data.precision import single_precision
 from delineate.errors import AxesError, ImageError, ModelError, ReadError
 from delineate.image import Image
 from delineate.inference import runner as runner_module
 from delineate.inference.decode import decode_posterior
 from delineate.inference.diameter import diameter_in_pixels
 from delineate.inference.posterior import Posterior
-from delineate.inference.predict import Units, of_file, predict, single_precision
+from delineate.inference.predict import Units, predict
 from delineate.inference.runner import Runner, RunOptions, has_fast_bf16
 from delineate.io import read, read_labels
 from delineate.io.reading import read_label_image
@@ -261,6 +262,8 @@ def test_classes_of_objects(field: tuple[np.ndarray, np.ndarray]) -> None:
         (lambda x: x * 1e-40, np.float32),
         (lambda x: x + 1e9, np.float64),
         (lambda x: x + 2**31 - 300, np.uint32),
+        (lambda x: x.astype(np.uint64) + np.uint64(2**63), np.uint64),
+        (lambda x: x.astype(np.int64) - 2**62, np.int64),
         (lambda x: x * 200, np.uint16),
         (lambda x: x - 100, np.int16),
         (lambda x: x / 255, np.float16),
@@ -311,10 +314,11 @@ def test_a_strong_channel_does_not_erase_a_weak_one(channels: list[tuple]) -> No
         made.append((low + share * (high - low)).astype(dtype))
     raw = np.stack(made)
     rule = Normalise(kind="mean-std")
-    own = single_precision(raw, rule, "x")
+    single = single_precision(raw, rule, "x")
+    own = single.pixels
     assert own.dtype == np.float32
     intensity = rule.fit(own)
-    found = of_file(intensity, raw, own).invert(intensity.apply(own))
+    found = single.of_file(intensity).invert(intensity.apply(own))
     for seen, pixels, back in zip(own, raw.astype(np.float64), found, strict=True):
         low, high = pixels.min(), pixels.max()
         expected = (pixels - low) / (high - low) if high > low else np.zeros_like(pixels)

@@ -241,3 +241,28 @@ def test_a_noisy_picture_is_encoded():
     data = jpeg(noise, 95)
     assert len(data) > 1024 * 1024
     assert Picture.open(BytesIO(data)).size == (1024, 1024)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("channels", [(), ("one", "two", "three"), RGB])
+@pytest.mark.parametrize(
+    ("gain", "offset", "dtype"),
+    [
+        (1, 1e9, np.float64),
+        (1e200, 0, np.float64),
+        (1, 2.0**31, np.uint32),
+        (1e-200, 0, np.float64),
+    ],
+)
+def test_pixels_of_any_type_and_size_are_seen(
+    gain: float, offset: float, dtype: type, channels: tuple[str, ...]
+) -> None:
+    """As the same picture is in 16 bits; also where blocks are averaged."""
+    plain = noise((3, 700, 650))
+    axes = "CYX" if channels else "YX"
+    pixels = plain if channels else plain[0]
+    wide = (pixels * gain + offset).astype(dtype)
+    for side in (1000, 300):
+        expected = overlay(Image(pixels, axes, channels=channels), square((700, 650)), side)
+        found = overlay(Image(wide, axes, channels=channels), square((700, 650)), side)
+        np.testing.assert_allclose(found.astype(int), expected, atol=1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from delineate.errors import AxesError, ImageError
 from delineate.image import Image
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in grey (ITU-R BT.601)."""
 
 
@@ -129,7 +129,8 @@ def network_channels(
     if n == 3 and pixels.shape[0] == 1:
         return np.broadcast_to(pixels, (3, *pixels.shape[1:]))
     if n == 1 and image.is_rgb:
-        return np.tensordot(LUMA, pixels.astype(np.float32), axes=1)[None]
+        real = np.result_type(pixels.dtype, np.float32)  # float64 for what float32 does not hold
+        return np.tensordot(LUMA.astype(real), pixels.astype(real), axes=1)[None]
     named = f" ({', '.join(image.channels)})" if image.channels else ""
     raise ImageError(
         f"{image.source or 'the image'} has {pixels.shape[0]} channels{named}, the network takes "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 
 from delineate.data import store
 from delineate.data.channels import Selection, check_planes, network_channels, select_axes
-from delineate.data.intensity import Intensity
-from delineate.data.normalise import Normalise, intensity_from_dict, matched
+from delineate.data.mapped import Mapped, map_image, map_target
+from delineate.data.normalise import Normalise, intensity_from_dict
 from delineate.data.pairs import Pair
 from delineate.data.points import Points
 from delineate.data.resize import resize_linear, scaled_shape
@@ -30,8 +29,6 @@ from delineate.data.truth import Encoded, Known, encode_truth, read_truth, unkno
 from delineate.data.truth_files import read_cost
 from delineate.errors import DataError, DelineateError
 from delineate.methods.base import Method
-
-log = logging.getLogger("delineate")
 
 __all__ = ["SCALES", "Preparation", "Sample", "prepare"]
 
@@ -101,27 +98,16 @@ def prepare(
     """
     cache.mkdir(parents=True, exist_ok=True)
     store.remove_half_files(cache)
-    shelf, samples, masks = Shelf(), [], set()
+    shelf, samples = Shelf(), []
     for pair in progress(pairs):
         try:
-            sample, masked = _prepare_one(pair, preparation, cache, shelf)
+            samples.append(_prepare_one(pair, preparation, cache, shelf))
         except DelineateError as error:
             raise DataError(f"{pair.image}: {error}") from error
-        samples.append(sample)
-        if masked:
-            masks.add(pair.truth("objects"))
-    if masks:
-        files = {pair.truth("objects") for pair in pairs} - {None}
-        log.warning(
-            "%d of %d label files are masks: their connected parts are taken for the objects, so "
-            "that those that touch are one",
-            len(masks), len(files),
-        )  # fmt: skip
     return samples
 
 
-def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> tuple[Sample, bool]:
-    """The sample, and whether its objects are the parts of a mask."""
+def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> Sample:
     path = cache / (how.key(pair) + store.ENDING)
     header = store.intact(path)
     if header is None:
@@ -138,7 +124,7 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> tup
     labels: Any = held("labels") or _Zeros(spatial)
     points: Any = _Held(held("places"), held("starts"))
     own, wanted = (facts[key] for key in ("intensity", "target_intensity"))
-    sample = Sample(
+    return Sample(
         pair.name,
         held("image"),
         held("targets"),
@@ -155,7 +141,6 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> tup
         facts["dtype"],
         None if own is None else intensity_from_dict(own),
     )
-    return sample, facts["masked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,22 +189,24 @@ def _encode(pair: Pair, how: Preparation) -> _Made:
     if how.diameter is not None and np.isfinite(diameter):
         scale = float(np.clip(how.diameter / diameter, *SCALES))
     shape = scaled_shape(spatial, scale)
-    intensity = None if pixels is None else how.normalise.fit(pixels)
+    seen = None if pixels is None else map_image(pixels, how.normalise, "the image")
     image = np.zeros((0, *shape), np.float32)
-    if pixels is not None and intensity is not None:
-        image = resize_linear(intensity.apply(pixels), shape)
-    wanted = None if known is None else _target_intensity(known, how, intensity, pixels)
+    if seen is not None:
+        image = resize_linear(seen.normalised(), shape)
+    wanted: Mapped | None = None
+    if known is not None and known.image is not None:
+        wanted = map_target(known.image, how.normalise_target, seen, how.normalise, "the target")
     if known is None:
         truth = unknown(shape, _cost_alone(pair, how, spatial, shape))
     else:
-        truth = encode_truth(known, how.method, shape, wanted)
+        normalised = None if wanted is None else wanted.normalised()
+        truth = encode_truth(known._replace(image=normalised), how.method, shape)
     facts = {
         "diameter": float(diameter),
         "scale": scale,
-        "intensity": None if intensity is None else intensity.to_dict(),
+        "intensity": None if seen is None else seen.to_dict(),
         "target_intensity": None if wanted is None else wanted.to_dict(),
         "dtype": "" if known is None or known.image is None else str(known.image.dtype),
-        "masked": known is not None and known.masked,
     }
     return _Made({"image": image, **_arrays(truth)}, facts)
 
@@ -252,26 +239,6 @@ def _cost_alone(
     planes = None if how.z_channels else how.planes
     cost = read_cost(pair.cost, how.axes, pair.time, planes, spatial)
     return resize_linear(cost[None], shape)[0]
-
-
-def _target_intensity(
-    known: Known, how: Preparation, intensity: Intensity | None, pixels: NDArray[Any] | None
-) -> Intensity | None:
-    """How the image wanted is normalised."""
-    if known.image is None:
-        return None
-    if how.normalise_target is not None and how.normalise_target.kind == "match":
-        if intensity is None or pixels is None:
-            raise DataError(
-                "normalise_target.kind match brings a target to the scale of its image, and it has "
-                "none: choose another kind for unpaired data"
-            )
-        return matched(known.image, pixels, intensity)
-    if how.normalise_target is not None:
-        return how.normalise_target.fit(known.image)
-    if intensity is None:
-        return how.normalise.fit(known.image)
-    return intensity.for_channels(len(known.image))
 
 
 def _arrays(truth: Encoded) -> dict[str, NDArray[Any]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from delineate.data.channels import Selection, check_planes, network_channels, select_axes
 from delineate.data.normalise import Intensity, Normalise
 from delineate.data.options import DataOptions
+from delineate.data.precision import check_results, single_precision
 from delineate.data.resize import resize_linear, scaled_shape
 from delineate.errors import AxesError, ImageError
 from delineate.image import Image
@@ -88,9 +89,8 @@ def predict(
         point = seen if data.z_channels else select_axes(whole, Selection(planes=data.planes))
         own = pixels[:1] if pixels.strides[0] == 0 else pixels  # grey, shown as three channels
         check_pixels(own, str(image.source or "the image"))
-        raw = own
-        own = single_precision(own, normalise, str(image.source or "the image"))
-        pixels = np.broadcast_to(own, pixels.shape)
+        single = single_precision(pixels, normalise, str(image.source or "the image"))
+        pixels = single.pixels
         intensity = normalise.fit(pixels)
         by_plane = runner.ndim == 2 and pixels.ndim == 4
         size = known
@@ -106,7 +106,10 @@ def predict(
         del drawn
         if isinstance(runner.method, Regression):
             assert units is not None
-            measured = units.intensity or of_file(intensity, raw, own)
+            measured = units.intensity
+            if measured is None:
+                name = str(image.source or "the image")
+                measured = check_results(single.of_file(intensity), name)
             made = image_point(
                 posterior,
                 point,
@@ -175,61 +178,6 @@ def cycle_error(
         again = back.maps(method.picture(own[None])[0].numpy())
         missed[here[1:]] = np.abs(again - image[here]).mean(axis=0)
     return missed
-
-
-def single_precision(pixels: NDArray[Any], normalise: Normalise, name: str) -> NDArray[Any]:
-    """Pixels (channels, …) that survive float32, in which networks compute.
-
-    Where normalisation undoes any linear map, pixels of wide types (float64, 32-bit integers) or
-    of extreme size are first brought to 0…1 in float64, each channel by itself, so that a small
-    contrast on a large offset is kept, a weak channel beside a strong one too, and nothing
-    overflows.
-
-    Raises
-    ------
-    ImageError : pixels of extreme size, but normalisation does not undo a linear map.
-    """
-    if pixels.dtype.kind == "b":
-        return pixels.astype(np.uint8)
-    if pixels.dtype.kind not in "iuf":
-        raise ImageError(f"{name}: pixels of type {pixels.dtype}; expected real numbers")
-    if pixels.dtype.itemsize < 4:
-        return pixels.astype(np.float32) if pixels.dtype.kind == "f" else pixels
-    low, high = _extremes(pixels)
-    largest = np.maximum(abs(low), abs(high))
-    extreme = (largest > 1e30) | ((largest > 0) & (largest < 1e-30))
-    if normalise.absolute:
-        if extreme.any():
-            raise ImageError(
-                f"{name}: pixels up to {largest[extreme][0]:g} cannot be computed with; scale them"
-            )
-        return pixels
-    varied = high > low
-    if pixels.dtype == np.float32 and varied.any() and not extreme.any():
-        return pixels
-    scaled = np.zeros(pixels.shape, np.float32)
-    for c in np.flatnonzero(varied):
-        own = np.divide(pixels[c], largest[c], dtype=np.float64)
-        own -= low[c] / largest[c]
-        own /= high[c] / largest[c] - low[c] / largest[c]
-        scaled[c] = own
-    return scaled
-
-
-def of_file(intensity: Intensity, raw: NDArray[Any], own: NDArray[Any]) -> Intensity:
-    """An intensity map found on what `single_precision` made of an image, in units of its file."""
-    if own is raw or raw.dtype.kind == "b" or raw.dtype.itemsize < 4:
-        return intensity
-    low, high = _extremes(raw)
-    span = np.where(high > low, high - low, 1.0)
-    offset = (low + intensity.offset.astype(np.float64) * span).astype(np.float32)
-    return Intensity(offset, (intensity.scale.astype(np.float64) * span).astype(np.float32))
-
-
-def _extremes(pixels: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Smallest and largest pixel of each channel (channels,)."""
-    axes = tuple(range(1, pixels.ndim))
-    return pixels.min(axis=axes).astype(np.float64), pixels.max(axis=axes).astype(np.float64)
 
 
 def whole_posterior(

@@ -19,7 +19,7 @@ _BAND = 16 * 2**20  # pixels read at a time
 def block_mean(
     data: LazyArray, key: tuple[Any, ...], rows: tuple[int, int], columns: tuple[int, int],
     factor: int,
-) -> NDArray[np.float32]:  # fmt: skip
+) -> NDArray[np.floating]:  # fmt: skip
     """Means over blocks of `factor` × `factor` pixels of one plane, read in bands of rows.
 
     Parameters
@@ -31,11 +31,12 @@ def block_mean(
 
     Returns
     -------
-    float32 array of about (rows / factor, columns / factor).
+    float32 array of about (rows / factor, columns / factor); float64 of pixels that float32 might
+    not hold, see `within_single`.
     """
     height, width = rows[1] - rows[0], columns[1] - columns[0]
     fy, fx = min(factor, height), min(factor, width)
-    out = np.empty((height // fy, width // fx), np.float32)
+    out = np.empty((height // fy, width // fx), np.result_type(data.dtype, np.float32))
     stop = columns[0] + out.shape[1] * fx
     step = max(1, _BAND // max(1, fy * width))
     for first in range(0, out.shape[0], step):
@@ -43,8 +44,20 @@ def block_mean(
         band = slice(rows[0] + first * fy, rows[0] + last * fy)
         pixels = np.asarray(data[(*key, band, slice(columns[0], stop))])
         blocks = pixels.reshape(last - first, fy, out.shape[1], fx)
-        out[first:last] = blocks.mean(axis=(1, 3), dtype=np.float32)
+        out[first:last] = blocks.mean(axis=(1, 3), dtype=out.dtype)
     return out
+
+
+def within_single(pixels: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Pixels as float32; those of float64 are brought to 0…1 first, so that contrast is kept."""
+    if pixels.dtype == np.float32 or not pixels.size:
+        return pixels.astype(np.float32, copy=False)
+    finite = np.where(np.isfinite(pixels), pixels, 0.0)
+    exponent = int(np.frexp(np.abs(finite).max())[1])
+    scaled = np.ldexp(finite, -exponent)  # so that no difference overflows
+    scaled -= scaled.min()
+    scaled /= scaled.max() or 1.0
+    return scaled.astype(np.float32)
 
 
 def resize(pixels: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:

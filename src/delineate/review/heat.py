@@ -167,7 +167,7 @@ def as_shown(values: NDArray[Any], view: View) -> NDArray[np.float32]:
         values, () if view.plane is None else (view.plane,),
         (view.top, view.bottom), (view.left, view.right), max(1, floor(1 / view.scale)),
     )  # fmt: skip
-    return resize(shrunk, view.height, view.width)
+    return resize(shrunk.astype(np.float32), view.height, view.width)
 
 
 def with_colour_bar(picture: NDArray[np.uint8], scale: Scale = VARIANCE) -> NDArray[np.uint8]:

@@ -108,7 +108,9 @@ def _plane(pixels: NDArray[Any]) -> NDArray[np.float32]:
     plane = pixels[pixels.shape[0] // 2] if pixels.ndim == 3 else pixels
     plane = np.asarray(plane, np.float32)
     factor = -(-max(plane.shape) // _SIDE)
-    return block_mean(plane, (), (0, plane.shape[0]), (0, plane.shape[1]), factor)
+    return block_mean(plane, (), (0, plane.shape[0]), (0, plane.shape[1]), factor).astype(
+        np.float32
+    )
 
 
 def _draw_scores(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from delineate.errors import AxesError, LabelError
 from delineate.image import Image
-from delineate.review._pixels import annotate, block_mean, resize, write_jpeg
+from delineate.review._pixels import annotate, block_mean, resize, within_single, write_jpeg
 
 OUTLINE = (255, 208, 0)
 """Outlines: a yellow that every kind of colour vision tells from grey, purple and pink."""
@@ -219,15 +219,18 @@ def _field(image: Image, labels: NDArray[Any], view: View) -> NDArray[np.uint8]:
 
 def _colours(image: Image, view: View) -> NDArray[np.float32]:
     """Pixels of a view as float RGB, 0 to 255."""
-    planes = []
+    shrunk = []
     for channel in range(min(image.n_channels, 4)):
         index = {"C": channel, "Z": view.plane}
         key = tuple(index[a] for a in image.axes[:-2])
-        shrunk = block_mean(
+        plane = block_mean(
             image.data, key, (view.top, view.bottom), (view.left, view.right),
             max(1, floor(1 / view.scale)),
         )  # fmt: skip
-        planes.append(resize(shrunk, view.height, view.width))
+        shrunk.append(plane if image.is_rgb else within_single(plane))
+    if image.is_rgb:  # the three are stretched together
+        shrunk = list(within_single(np.stack(shrunk)))
+    planes = [resize(plane, view.height, view.width) for plane in shrunk]
     if image.is_rgb:
         rgb = np.stack(planes, axis=-1)
         if image.dtype == np.uint8:
