@@ -97,6 +97,39 @@ def test_mirrored_tiles_of_an_equivariant_network_change_nothing():
     np.testing.assert_allclose(mirrored[:, 1:-1, 1:-1], plain[:, 1:-1, 1:-1], atol=1e-2)
 
 
+@pytest.mark.parametrize(("shape", "turns"), [((50, 70), 4), ((12, 30, 20), 8)])
+def test_an_image_of_one_tile_is_mirrored_in_every_way(shape, turns):
+    """The mean over all mirrorings, as the same number of turns gives it."""
+    ndim = len(shape)
+    data = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    network = Local(ndim)
+    plain, mirrored, turned = (
+        Runner([network], Flows(), ndim, RunOptions(**own, **CPU)).maps(data)
+        for own in ({}, {"augment": True, "tile": 128}, {"turns": turns, "tile": 128})
+    )
+    assert np.abs(mirrored - plain).max() > 0.05
+    np.testing.assert_allclose(mirrored, turned, atol=1e-5)
+
+
+def test_a_strip_of_one_row_of_tiles_is_mirrored_across_it():
+    """Turning the image by mirroring it along Y turns the result: each tile is run both ways."""
+    data = np.random.default_rng(0).normal(size=(1, 40, 300)).astype(np.float32)
+    runner = Runner([Local(2)], Flows(), 2, RunOptions(augment=True, tile=64, **CPU))
+    maps = runner.maps(data)
+    flipped = runner.maps(data[:, ::-1])[:, ::-1] * np.array([-1, 1, 1]).reshape(3, 1, 1)
+    np.testing.assert_allclose(flipped, maps, atol=1e-5)
+
+
+def test_a_tile_that_stands_twice_shares_its_weight():
+    grid = Grid((30, 200), (64, 64), (32, 32), 8, fewest=2)
+    assert [len(axis.starts) for axis in grid.axes] == [2, 6]
+    assert {tile.index[0] for tile in grid} == {0, 1}
+    total = np.zeros((30, 200))
+    for tile in grid:
+        total[tile.slices] += grid.weight(tile)
+    np.testing.assert_allclose(total, 1, atol=1e-5)
+
+
 def test_members_are_averaged_as_maps():
     class Constant(nn.Module):
         divisor = 1

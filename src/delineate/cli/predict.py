@@ -77,7 +77,8 @@ def predict(
     min_size
         Objects of fewer pixels are dropped.
     augment
-        Overlap tiles by half and mirror them in turn: about four times slower, often better.
+        Overlap tiles by half and mirror them in turn, and a single tile in every way: about four
+        times slower, often better.
     turns
         Passes over each tile, each mirrored or turned in another way (4 or 8 in 2D): their spread
         shows where the model is unsure.
@@ -96,7 +97,8 @@ def predict(
         and mutual information; of images the variances, in their units squared.
     required
         Score that is good enough, 0 to 1 (0.8: mean AP, or Dice, as the model was scored): images
-        whose uncertainty does not vouch for it are marked "verify".
+        whose uncertainty does not vouch for it are marked "verify", as are images unlike the
+        training images.
     keep_maps
         Keep the network's maps, for `delineate decode`.
     rois

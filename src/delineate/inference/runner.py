@@ -41,7 +41,9 @@ class RunOptions(BaseModel):
         None, ge=0, description="pixels by which tiles overlap; null: 32 in 2D, 16 in 3D"
     )
     augment: bool = Field(
-        False, description="tiles overlap by half and are mirrored in turn: slower, often better"
+        False,
+        description="tiles overlap by half and are mirrored in turn, a single one in every way: "
+        "slower, often better",
     )
     turns: int = Field(
         1, ge=1, description="passes over each tile, each mirrored or turned in another way"
@@ -151,10 +153,12 @@ class Runner:
         overlap = self.options.overlap
         if overlap is None:
             overlap = 32 if self.ndim == 2 else 16
+        fewest = 1
         if self.options.augment:
             tile = self.options.tile or (256 if self.ndim == 2 else 64)
             overlap = tile // 2
-        return Grid(shape, [tile] * self.ndim, [overlap] * self.ndim, self.divisor)
+            fewest = 2  # as it is, and mirrored
+        return Grid(shape, [tile] * self.ndim, [overlap] * self.ndim, self.divisor, fewest)
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
@@ -293,7 +297,7 @@ class Runner:
             raise ModelError(f"{type(network).__name__} has no style vector to know the scale by")
         grid = self.grid([n + 2 * self.margin for n in data.shape[1:]])
         styles = []
-        for tile in grid:
+        for tile in {tile.start: tile for tile in grid}.values():  # none twice
             batch = self.tensor([self._read(data, tile, grid, intensity)])
             with self._computing():
                 styles.append(network.style_vector(batch)[0].float().cpu().numpy())

@@ -61,13 +61,14 @@ class Axis:
     weights: NDArray[np.float32]
 
 
-def _axis(size: int, tile: int, overlap: int, divisor: int) -> Axis:
+def _axis(size: int, tile: int, overlap: int, divisor: int, fewest: int) -> Axis:
     def up(n: int) -> int:
         return -(-n // divisor) * divisor
 
     tile = up(max(tile, divisor))
     if size <= tile:
-        return Axis(up(size), (0,), np.ones((1, up(size)), np.float32))
+        weights = np.full((fewest, up(size)), 1 / fewest, np.float32)
+        return Axis(up(size), (0,) * fewest, weights)
     overlap = min(overlap, tile - divisor)
     count = -(-(size - overlap) // (tile - overlap))
     tile = min(tile, up(-(-(size + (count - 1) * overlap) // count)))
@@ -92,16 +93,25 @@ class Grid:
         same number, so that little is computed twice.
     overlap : pixels in which neighbours overlap, at least.
     divisor : the shape of tiles is a multiple of this.
+    fewest : along an axis that one tile covers, it stands this often, each with its share of the
+        weight: for what is done to every second tile.
 
     The weight of a tile is a product over the axes of smooth ramps, divided by the sum over all
     tiles: a partition of unity, so that equal predictions stay exactly as they are.
     """
 
     def __init__(
-        self, shape: Sequence[int], tile: Sequence[int], overlap: Sequence[int], divisor: int
+        self,
+        shape: Sequence[int],
+        tile: Sequence[int],
+        overlap: Sequence[int],
+        divisor: int,
+        fewest: int = 1,
     ) -> None:
         self.shape = tuple(shape)
-        self.axes = [_axis(n, t, o, divisor) for n, t, o in zip(shape, tile, overlap, strict=True)]
+        self.axes = [
+            _axis(n, t, o, divisor, fewest) for n, t, o in zip(shape, tile, overlap, strict=True)
+        ]
         self.tile = tuple(a.tile for a in self.axes)
 
     def __len__(self) -> int:
