@@ -2,7 +2,9 @@
 
 Each image is predicted from its file, as a new one would be, by the member that did not train on
 it. That member's uncertainty is the expected variance of a single draw, which is what the
-aleatoric part of an ensemble's prediction is too: the two can be compared. A member that gives
+aleatoric part of an ensemble's prediction is too: the two can be compared, and the expected score
+goes by that part. The verdict goes by the whole predictive uncertainty of a new image, to which
+the disagreement of members only adds: it errs on the safe side. A member that gives
 images and no expected noise has no such variance: then the spread is that of the whole ensemble,
 whose other members know the image and agree more than they would on a new one, or, of a single
 member, that of its turns.
@@ -41,7 +43,7 @@ TABLE = "left-out.csv"
 MOST = 200
 """Images predicted, and looked at for their features, at most; they are taken evenly from all."""
 FEWEST = 3
-"""Images of fewer features say nothing of where others lie."""
+"""Fewer images say nothing of where others lie, nor of how far from there is usual."""
 TURNS = 4
 """Passes over an image, each turned in another way, that a single member's spread is of."""
 DOUBTFUL = 0.05
@@ -186,7 +188,11 @@ def calibrated(maps: Maps, method: Segmentation, truth: Known) -> Calibration:
 def _novelty(
     cases: Sequence[Case], held_out: Sequence[Sequence[NDArray[np.float32]]]
 ) -> tuple[FeatureStatistics, ...]:
-    """Where the features of the images that each member trained on lie; none if not all have."""
+    """Where the features of the images that each member trained on lie; none if not all have.
+
+    What distance is usual is told by the images left out, or where there are but one or two, by
+    leaving out each training image in turn: the distance of one image is nobody's usual one.
+    """
     from delineate.uncertainty import fit_features
 
     found = []
@@ -195,5 +201,5 @@ def _novelty(
         known = [f for s in samples[::step] for f in runner.posterior(s.image).features]
         if len(known) < FEWEST:
             return ()
-        found.append(fit_features(np.stack(known), np.stack(own) if own else None))
+        found.append(fit_features(np.stack(known), np.stack(own) if len(own) >= FEWEST else None))
     return tuple(found)

@@ -1,0 +1,36 @@
+"""What a model keeps of the images that it was trained on and those that it left out."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from delineate.runs.assess import _novelty
+from delineate.uncertainty import fit_features
+
+
+def case(known: NDArray[np.float32]) -> Any:
+    """A member and its training images; the features of an image are the image."""
+    runner = SimpleNamespace(posterior=lambda image: SimpleNamespace(features=[image]))
+    return runner, [SimpleNamespace(image=row) for row in known]
+
+
+@pytest.mark.parametrize("left_out", [0, 1, 2, 3, 5])
+def test_what_is_usual_is_told_by_three_images_left_out_or_by_each_training_image(
+    left_out: int,
+) -> None:
+    rng = np.random.default_rng(0)
+    known = rng.normal(size=(12, 6)).astype(np.float32)
+    others = [row.astype(np.float32) for row in rng.normal(size=(left_out, 6))]
+    (found,) = _novelty([case(known)], [others])
+    expected = fit_features(known, np.stack(others) if left_out >= 3 else None)
+    np.testing.assert_allclose(found.reference, expected.reference)
+    assert len(found.reference) == (left_out if left_out >= 3 else 12)
+    # One odd image left out must not make all others look usual.
+    (odd,) = _novelty([case(known)], [[np.full(6, 30, np.float32)]])
+    assert odd.novelty(np.full((1, 6), 30.0))[0] > 2
+    assert _novelty([case(known[:2])], [others]) == ()
