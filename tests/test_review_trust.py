@@ -146,7 +146,8 @@ def test_the_run_is_summed_up_with_its_estimate_marked_as_one(tmp_path: Path) ->
         ),
         ({"u_min": None}, "All reference images reached the required mAP of 0.80"),
         ({"origin": "out-of-fold"}, "by the member of the ensemble that had not seen it"),
-        ({"measure": "aleatoric"}, "Uncertainty, aleatoric part"),
+        ({"measure": "aleatoric"}, "which has no epistemic part"),
+        ({"measure": "aleatoric"}, "the score to expect, by the aleatoric part alone"),
         ({"metric": HOSTILE}, f"Required {HOSTILE}"),
     ],
 )
@@ -158,6 +159,43 @@ def test_what_the_reference_cannot_tell_is_said(
     assert len(page.all("script")) == 1
     assert "inf" not in re.findall(r'c[xy]="([^"]*)"', text)
     assert "nan" not in page.text.lower().replace("name", "")
+
+
+@pytest.mark.parametrize("measure", ["predictive", "aleatoric"])
+def test_images_are_drawn_and_judged_by_the_uncertainty_that_is_shown(
+    tmp_path: Path, measure: str
+) -> None:
+    found = quality(**reference(measure=measure))
+    page, text = page_of(judged(tmp_path / "out", three(), quality=found))
+    drawn = chart(text, "Uncertainty of 3 images, the highest first")
+    frame = Frame((0.5, 3.5), (0.0, 0.2 * 1.12), 1.0)  # the reference reaches 0.2
+    dots = circles(drawn, "verify") + circles(drawn, "accept")
+    assert [y for _, y in dots] == pytest.approx([frame.y(u) for u in U.values()], abs=0.06)
+    limit = re.search(r'class="mark" [^>]*y1="([\d.]+)"', drawn)
+    assert limit and float(limit[1]) == pytest.approx(frame.y(0.055), abs=0.06)
+    assert "Verify from 0.0550 uncertainty U" in page.text
+
+
+def test_what_is_unlike_the_training_images_is_said_wherever_it_is_shown(tmp_path: Path) -> None:
+    images = three(novelty=1.0)
+    images["best"] |= {"novelty": 12.0, "verdict": "verify", "expected_score": "",
+                       "expected_low": "", "expected_high": ""}  # fmt: skip
+    mean = {"value": 0.64, "low": 0.5, "high": 0.8, "n": 2, "missing": 0, "novel": 1,
+            "extrapolated": 0, "level": 0.9}  # fmt: skip
+    folder = judged(tmp_path / "out", images, quality=quality(expected=mean))
+    page, text = page_of(folder)
+    for said in (
+        "1 image is unlike the training images (novelty above 2).",
+        "images unlike the training images come first, then the most uncertain",
+        "over 2 of 3 images; 1 unlike the training images",
+        "mAP, estimate none would hold", "Why unlike the training images", "Novelty 12.0",
+        "in which nothing was found and those unlike the training images",
+    ):  # fmt: skip
+        assert said in page.text, said
+    assert 'data-value="12">12.0 <span class="ci">unlike the training images' in text
+    assert len(circles(chart(text, "Novelty of 3 images"), "novel")) == 1
+    words = page.text.replace("(novelty above 2)", "")
+    assert words.count("beyond the reference") == 0
 
 
 def test_without_a_required_score_there_is_an_estimate_and_the_way_to_verdicts(

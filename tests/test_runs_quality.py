@@ -19,7 +19,9 @@ from delineate.runs.decode import decode_folder
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Settings, predict_folder
 from delineate.runs.quality import Judge
+from delineate.runs.tables import most_uncertain_first
 from delineate.uncertainty import Reference, fit_features
+from delineate.uncertainty.quality import NOTHING, UNCERTAIN, UNLIKE
 from domes import dome_model
 
 CPU = RunOptions(device="cpu", precision="fp32")
@@ -42,30 +44,60 @@ def row(name: str, **values: object) -> dict[str, object]:
     return {"image": name, "status": "done", **values}
 
 
-def test_the_reference_decides_by_its_own_measure():
+def test_the_verdict_goes_by_the_uncertainty_shown_the_estimate_by_what_can_be_compared():
     judge = Judge(reference("aleatoric"), 0.8, 0)
-    sure, unsure, nothing = judge.rows(
+    sure, disagree, unsure, nothing = judge.rows(
         [
-            row("sure", uncertainty=0.2, aleatoric=0.03),
-            row("unsure", uncertainty=0.02, aleatoric=0.15),
+            row("sure", uncertainty=0.035, aleatoric=0.03, epistemic=0.005),
+            row("disagree", uncertainty=0.2, aleatoric=0.03, epistemic=0.17),
+            row("unsure", uncertainty=0.15, aleatoric=0.15, epistemic=0.0),
             row("nothing", uncertainty="", aleatoric="", objects=0),
         ]
     )
     # Scores below 0.8 begin at an uncertainty of 0.05.
-    assert (sure["verdict"], unsure["verdict"], nothing["verdict"]) == (
-        "accept",
-        "verify",
-        "verify",
-    )
+    assert [(r["verdict"], r["reason"]) for r in (sure, disagree, unsure, nothing)] == [
+        ("accept", ""),
+        ("verify", UNCERTAIN),
+        ("verify", UNCERTAIN),
+        ("verify", NOTHING),
+    ]
     assert sure["expected_score"] == pytest.approx(0.9, abs=0.02)
+    assert disagree["expected_score"] == sure["expected_score"]
     assert unsure["expected_score"] == pytest.approx(0.3, abs=0.02)
     assert sure["expected_low"] <= sure["expected_score"] <= sure["expected_high"]
-    assert np.isnan(nothing["expected_score"])
+    assert np.isnan(nothing["expected_score"]) and nothing["extrapolated"] == ""
     facts = judge.facts([row("sure", aleatoric=0.03), row("unsure", aleatoric=0.15)])
     assert 0.05 < facts["u_min"] < 0.07
     assert facts["expected"]["value"] == pytest.approx(0.6, abs=0.02)
     assert facts["ranking"]["spearman"][0] == pytest.approx(-1)
     assert json.dumps(facts)
+
+
+def test_of_an_image_unlike_the_training_images_nothing_is_accepted_or_expected():
+    seen = [
+        row("usual", uncertainty=0.1, image_uncertainty=0.1, novelty=1.2, objects=3),
+        row("novel", uncertainty=0.02, image_uncertainty=0.01, novelty=12.0, objects=3),
+        row("empty", uncertainty="", image_uncertainty=0.01, novelty=0.9, objects=0),
+        row("beyond", uncertainty=0.24, image_uncertainty=0.2, novelty=1.0, objects=1),
+        row("stranger", uncertainty="", image_uncertainty=0.01, novelty=30, objects=0),
+    ]
+    queue = most_uncertain_first(seen)
+    assert [r["image"] for r in queue] == ["stranger", "novel", "empty", "beyond", "usual"]
+    for required in (0.3, None):
+        judge = Judge(reference("predictive"), required, 0)
+        judged = {r["image"]: r for r in judge.rows(queue)}
+        for name in ("novel", "stranger"):
+            assert (judged[name]["verdict"], judged[name]["reason"]) == ("verify", UNLIKE)
+            assert np.isnan(judged[name]["expected_score"]) and np.isnan(
+                judged[name]["expected_low"]
+            )
+        assert judged["usual"]["verdict"] == ("" if required is None else "accept")
+        flags = {name: r["extrapolated"] for name, r in judged.items()}
+        assert flags == {"usual": 0, "beyond": 1, "novel": "", "empty": "", "stranger": ""}
+        batch = judge.facts(queue)["expected"]
+        counts = [batch[k] for k in ("n", "missing", "novel", "extrapolated")]
+        assert counts == [2, 1, 2, 1]  # of five images
+        assert batch["value"] == pytest.approx((0.55 + 0) / 2, abs=0.02)
 
 
 def test_without_a_required_quality_there_is_no_verdict_but_an_estimate():

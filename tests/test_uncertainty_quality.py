@@ -27,6 +27,7 @@ from delineate.uncertainty import (
     verdict,
     verification,
 )
+from delineate.uncertainty.quality import NOTHING, UNCERTAIN, UNLIKE, reason_to_verify
 
 NAN = math.nan
 
@@ -55,6 +56,14 @@ def test_the_verdict_is_verify_from_u_min_on_and_wherever_u_is_missing() -> None
     assert verdict(0.0499, 0.05) == "accept"
     assert verdict(NAN, 0.05) == verdict(None, math.inf) == "verify"
     assert verdict(0.2, math.inf) == "accept"
+
+
+def test_no_uncertainty_vouches_for_an_image_unlike_the_training_images() -> None:
+    assert verdict(0.02, 0.05, 12.0) == verdict(0.02, math.inf, 2.01) == "verify"
+    assert verdict(0.02, 0.05, 2.0) == verdict(0.02, 0.05, NAN) == "accept"
+    reasons = [reason_to_verify(u, 0.05, n) for u, n in ((0.1, 3.0), (NAN, 1.0), (0.05, 1.0))]
+    assert reasons == [UNLIKE, NOTHING, UNCERTAIN]
+    assert reason_to_verify(0.02, 0.05, 1.0) == ""
 
 
 @settings(max_examples=60, deadline=None)

@@ -43,7 +43,7 @@ def review(
         Folder of a run.
     required
         Score that is good enough, 0 to 1: images whose uncertainty does not vouch for it are
-        marked "verify".
+        marked "verify", as are images unlike the training images, which no uncertainty vouches for.
     truth
         Folder of true labels (or images of classes) with the names of the images; some may lack.
     experts

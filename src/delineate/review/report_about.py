@@ -11,11 +11,13 @@ from typing import Any
 import yaml
 
 from delineate.review.page import Page
+from delineate.uncertainty.novelty import NOVEL
 
 _NOVELTY = (
     "Distance of the network’s features of an image from those of the training images, in units of "
-    "what is usual for images that it was not trained on. Far above 1, nothing that the reference "
-    "says need hold."
+    f"what is usual for images that it was not trained on. An image above {NOVEL:g} is unlike the "
+    "training images: whatever its uncertainty, it is to be looked at first and verified, and no "
+    "score is expected of it, since nothing that the reference says need hold."
 )
 
 

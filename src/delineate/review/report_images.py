@@ -9,10 +9,9 @@ from delineate.review.charts import measured
 from delineate.review.kind import Trust
 from delineate.review.page import Page, Picture
 from delineate.review.run_folder import ImageResult
-from delineate.review.run_trust import metric_name
-
-NOVEL = 2.0
-"""Novelty, twice the usual, from which an image is pointed out."""
+from delineate.review.run_trust import Quality, metric_name
+from delineate.uncertainty.novelty import is_novel
+from delineate.uncertainty.quality import UNLIKE
 
 _FILTER = (
     '<label class="filter"><span>Filter by name</span>'
@@ -44,7 +43,10 @@ def gallery(page: Page) -> str:
     many += " wide" if page.kind.panels > 1 else ""
     switch = _SWITCH.format(view=page.kind.view) if page.heats else ""
     note = f" {page.pictures_note}" if page.pictures_note else ""
-    order = "Start at the top: the most uncertain images come first. " if queue else ""
+    first = "the most uncertain images come first"
+    if any(is_novel(image.trust.novelty) for image in run.done):
+        first = f"images {UNLIKE} come first, then the most uncertain"
+    order = f"Start at the top: {first}. " if queue else ""
     keys = "Click a picture to enlarge it; the arrow keys go on"
     keys += ", <kbd>U</kbd> switches all pictures to uncertainty." if page.heats else "."
     verdicts = [image.trust.verdict for image in run.done]
@@ -100,7 +102,8 @@ def badge(verdict: str) -> str:
 def _trusted(page: Page, image: ImageResult) -> str:
     """Uncertainty with its parts as a bar, the expected score, novelty; empty where unknown."""
     trust, quality, words = image.trust, page.run.trust.quality, page.kind.trust
-    rows = []
+    novel = is_novel(trust.novelty)
+    rows = [f'<dt>Why</dt><dd class="warn">{UNLIKE}</dd>'] if novel else []
     if isfinite(trust.uncertainty):
         limit = quality.u_min if quality is not None and quality.required is not None else None
         rows.append(
@@ -122,10 +125,22 @@ def _trusted(page: Page, image: ImageResult) -> str:
             f"<dd>≈\u2009{trust.expected:.2f} "
             f"<i>{trust.low:.2f}–{trust.high:.2f}</i></dd>"
         )
+        if far := beyond(image, quality):
+            rows.append(f"<dt>Estimate</dt><dd><i>{far}</i></dd>")
+    elif novel and quality is not None and not quality.expected.reason:
+        name = escape(metric_name(quality.reference.metric))
+        rows.append(f"<dt>{name}, estimate</dt><dd>none would hold</dd>")
     if isfinite(trust.novelty):
-        unusual = ' class="warn"' if trust.novelty > NOVEL else ""
+        unusual = ' class="warn"' if novel else ""
         rows.append(f"<dt>Novelty</dt><dd{unusual}>{measured(trust.novelty)}</dd>")
     return f'<dl class="trust">{"".join(rows)}</dl>' if rows else ""
+
+
+def beyond(image: ImageResult, quality: Quality) -> str:
+    """Said of an expected score for which no reference image is uncertain, or sure, enough."""
+    measure = quality.reference.measure
+    far = quality.expected.estimate(image.trust.by(measure)).extrapolated
+    return "beyond the reference" if far else ""
 
 
 def uncertainty_bar(image: ImageResult, limit: float | None, words: Trust) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from html import escape
 from math import isfinite, nan
 
+from delineate.review.charts import measured
 from delineate.review.kind import Column
 from delineate.review.page import NONE, Numbers, Page, cell, known_columns
-from delineate.review.report_images import badge
+from delineate.review.report_images import badge, beyond
 from delineate.review.run_folder import ImageResult
+from delineate.review.run_trust import Quality
+from delineate.uncertainty.novelty import is_novel
+from delineate.uncertainty.quality import UNLIKE
 
 
 def table(page: Page) -> str:
@@ -48,12 +52,13 @@ def _columns(page: Page) -> list[Column]:
             Numbers("Uncertainty", lambda i: i.trust.uncertainty),
             Numbers("Aleatoric", lambda i: i.trust.aleatoric),
             Numbers("Epistemic", lambda i: i.trust.epistemic),
-            Numbers("Novelty", lambda i: i.trust.novelty),
         ],
     )
+    if any(isfinite(i.trust.novelty) for i in run.images):
+        columns.append(Column("Novelty", _novelty))
     if quality is not None and any(isfinite(i.trust.expected) for i in run.images):
         name = f"Expected {escape(quality.metric)} <small>(estimate)</small>"
-        columns.append(Column(name, _expected))
+        columns.append(Column(name, lambda i: _expected(i, quality)))
     if any(isfinite(i.trust.score) for i in run.images):
         name = f"True {escape(truth.name)}" if truth is not None else "Score"
         columns.append(Column(name, lambda i: cell(i.trust.score, "{:.3f}".format)))
@@ -76,13 +81,23 @@ def _verdict(image: ImageResult) -> str:
     return f'<td data-value="{verdict}">{badge(verdict) or NONE}</td>'
 
 
-def _expected(image: ImageResult) -> str:
+def _novelty(image: ImageResult) -> str:
+    novelty = image.trust.novelty
+    if not is_novel(novelty):
+        return cell(novelty)
+    return (
+        f'<td data-value="{novelty:.9g}">{measured(novelty)} <span class="ci">{UNLIKE}</span></td>'
+    )
+
+
+def _expected(image: ImageResult, quality: Quality) -> str:
     trust = image.trust
     if not isfinite(trust.expected):
         return cell(nan)
+    far = beyond(image, quality)
     return (
         f'<td data-value="{trust.expected:.9g}">≈\u2009{trust.expected:.2f} '
-        f'<span class="ci">{trust.low:.2f}–{trust.high:.2f}</span></td>'
+        f'<span class="ci">{trust.low:.2f}–{trust.high:.2f}{f", {far}" if far else ""}</span></td>'
     )
 
 

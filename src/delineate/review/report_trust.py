@@ -9,8 +9,18 @@ from delineate.metrics import Interval
 from delineate.review.charts import measured
 from delineate.review.page import Page, plural
 from delineate.review.report_calibration import calibration
-from delineate.review.run_trust import Quality, Ranked, Truth
-from delineate.review.trust_figures import checking, novelty, order, scores, unit
+from delineate.review.run_trust import MEASURES, Quality, Ranked, Truth
+from delineate.review.trust_figures import checking, novelty, order, scores
+from delineate.uncertainty.novelty import NOVEL, is_novel
+from delineate.uncertainty.quality import UNLIKE
+
+_SINGLE_DRAWS = (
+    "The uncertainty of a reference image is that of a single draw, which has no epistemic part. A "
+    "verdict compares it with the whole uncertainty of an image, to which draws that disagree add, "
+    "and so errs on the safe side; the expected score goes by the aleatoric part, which alone can "
+    "be compared."
+)
+"""Said of a reference whose measure is the aleatoric part."""
 
 
 def trust(page: Page) -> str:
@@ -20,7 +30,8 @@ def trust(page: Page) -> str:
     if not page.speaks_of_trust:
         return ""
     if single and not run.ranked:
-        return _section(f"<p>{single}</p>", _tiles(page, None, truth), [novelty(page)])
+        lead = f"<p>{single}</p>{_unlike(page, 'are to be looked at first')}"
+        return _section(lead, _tiles(page, None, truth), [novelty(page)])
     figures = [
         scores(page, quality, truth),
         order(page, quality),
@@ -29,7 +40,33 @@ def trust(page: Page) -> str:
         novelty(page),
     ]
     numbers = _tiles(page, quality, truth)
-    return _section(_lead(page, quality), numbers, figures, _ranking(quality, truth))
+    lead = f"<p>{_lead(page, quality)}</p>"
+    if quality is None:
+        lead += _unlike(page, "come first in the queue")
+    else:
+        lead += _unlike(
+            page,
+            "come first in the queue and are to be verified whatever their uncertainty, and no "
+            "score is expected of them",
+        )
+    return _section(lead, numbers, figures, _ranking(quality, truth))
+
+
+def _novel(page: Page) -> int:
+    """Number of images unlike the training images."""
+    return sum(is_novel(image.trust.novelty) for image in page.run.done)
+
+
+def _unlike(page: Page, told: str) -> str:
+    """A sentence on the images that are unlike the training images; nothing where none is."""
+    count = _novel(page)
+    if not count:
+        return ""
+    verb = "is" if count == 1 else "are"
+    return (
+        f"<p><b>{plural(count, 'image')} {verb} {UNLIKE}</b> (novelty above {NOVEL:g}). Such "
+        f"images {told}.</p>"
+    )
 
 
 def _section(lead: str, numbers: str, figures: list[str], end: str = "") -> str:
@@ -49,29 +86,32 @@ def _lead(page: Page, quality: Quality | None) -> str:
     if quality is None:
         model = f"model {escape(run.model)}" if run.model else "the model"
         return (
-            f"<p>{ordered} From which uncertainty on a result is bad is not known, since {model} "
+            f"{ordered} From which uncertainty on a result is bad is not known, since {model} "
             "carries no reference: uncertainty and score of images that it was not trained on. "
             "<code>delineate train</code> stores one with every model that it validates. Or "
-            f"{words.against.format(folder=folder)}.</p>"
+            f"{words.against.format(folder=folder)}."
         )
     if quality.required is None:
+        none = "No other verdicts are given" if _novel(page) else "No verdicts are given"
         return (
-            f"<p>{ordered} No verdicts are given, since no score was required: <code>delineate "
-            f"review {folder} --required 0.8</code> adds them without predicting again.</p>"
+            f"{ordered} {none}, since no score was required: <code>delineate review {folder} "
+            "--required 0.8</code> adds them without predicting again."
         )
     score = f"{escape(quality.metric)} of {quality.required:.2f}"
+    known = any(isfinite(image.trust.novelty) for image in run.done)
+    others = f"images {words.unverified}" + (f" and those {UNLIKE}" if known else "")
     if not isfinite(quality.u_min):
         return (
-            f"<p>All reference images reached the required {score}: no uncertainty is known to "
-            f"mean less, so only images {words.unverified} are marked <b>verify</b>. With "
+            f"All reference images reached the required {score}: no uncertainty is known to mean "
+            f"less, so only {others} are marked <b>verify</b>. With "
             f"{plural(len(quality.reference.images), 'reference image')} that is not proof that "
-            "the others are good.</p>"
+            "the others are good."
         )
+    strange = "" if known else f" It is no promise for images {UNLIKE}, which nothing here tells."
     return (
-        f"<p>An image is marked <b>verify</b> where it is as uncertain as a reference image that "
-        f"missed the required {score}, and so are images {words.unverified}. <b>Accept</b> "
-        "means: all reference images of so little uncertainty were good enough. It is no promise "
-        "for images unlike those that the model knows, which novelty tells.</p>"
+        "An image is marked <b>verify</b> where it is as uncertain as a reference image that "
+        f"missed the required {score}, and so are {others}. <b>Accept</b> means: all reference "
+        f"images of so little uncertainty were good enough.{strange}"
     )
 
 
@@ -85,17 +125,15 @@ def _tiles(page: Page, quality: Quality | None, truth: Truth | None) -> str:
         shown.append(("To verify", f"{count:,} of {len(done):,}", share))
         shown.append((f"Required {quality.metric}", f"{quality.required:.2f}", "as you asked for"))
         limit = measured(quality.u_min) if isfinite(quality.u_min) else "–"
-        said = unit(quality).lower().replace(" u", " U") + page.kind.trust.besides(quality.u_min)
+        said = "uncertainty U" + page.kind.trust.besides(quality.u_min)
         shown.append(("Verify from", limit, said if isfinite(quality.u_min) else "none fell short"))
     if quality is not None:
         name = f"Expected mean {quality.metric}"
         if quality.mean is None:
-            reason = quality.reason or "no image has an uncertainty"
-            shown.append((name, "–", f"no estimate: {reason}"))
+            shown.append((name, "–", f"no estimate: {quality.reason or no_estimate(_novel(page))}"))
         else:
-            shown.append(
-                (name, f"≈\u2009{quality.mean.value:.2f}", f"estimate, {_span(quality.mean)}")
-            )
+            told = f"estimate, {_span(quality.mean)}, {_coverage(page, quality, quality.mean)}"
+            shown.append((name, f"≈\u2009{quality.mean.value:.2f}", told))
     if truth is not None and truth.mean is not None:
         shown.append(
             (f"True mean {truth.name}", f"{truth.mean.value:.2f}",
@@ -106,6 +144,56 @@ def _tiles(page: Page, quality: Quality | None, truth: Truth | None) -> str:
         for name, value, sub in shown
     )
     return f'<dl class="tiles few">{items}</dl>' if shown else ""
+
+
+def coverage(
+    metric: str, done: int, n: int, missing: int = 0, novel: int = 0, extrapolated: int = 0
+) -> str:
+    """Of which images an expected mean is, and which are not in it.
+
+    Parameters
+    ----------
+    metric : the score.
+    done : images with a result.
+    n : images that the mean is of.
+    missing : images without an uncertainty.
+    novel : images unlike the training images.
+    extrapolated : of the n, those beyond the reference.
+
+    Examples
+    --------
+    >>> coverage("map", 8, 5, missing=3, extrapolated=2)
+    'over 5 of 8 images; 3 without objects, 2 beyond the reference'
+    """
+    without = "without objects" if metric in MEASURES else "without an uncertainty"
+    parts = [
+        f"{count:,} {what}"
+        for count, what in (
+            (missing, without),
+            (novel, UNLIKE),
+            (extrapolated, "beyond the reference"),
+        )
+        if count
+    ]
+    end = f"; {', '.join(parts)}" if parts else ""
+    return f"over {n:,} of {plural(done, 'image')}{end}"
+
+
+def no_estimate(novel: int) -> str:
+    """Why there is no expected mean where the reference is large enough."""
+    if novel:
+        return "no image that is like the training images has an uncertainty"
+    return "no image has an uncertainty"
+
+
+def _coverage(page: Page, quality: Quality, mean: Interval) -> str:
+    """The same of the images of a run."""
+    done, measure = page.run.done, quality.reference.measure
+    like = [i.trust.by(measure) for i in done if not is_novel(i.trust.novelty)]
+    known = [u for u in like if isfinite(u)]
+    beyond = sum(quality.expected.estimate(u).extrapolated for u in known)
+    missing, novel = len(like) - len(known), len(done) - len(like)
+    return coverage(quality.reference.metric, len(done), mean.n, missing, novel, beyond)
 
 
 def _span(interval: Interval) -> str:
@@ -127,6 +215,8 @@ def _ranking(quality: Quality | None, truth: Truth | None) -> str:
         rows.append(_ranking_row("This run against truth", n, truth.ranked, truth.required))
     if not rows:
         return ""
+    single = quality is not None and quality.reference.measure == "aleatoric"
+    explained = f" {_SINGLE_DRAWS}" if single else ""
     heads = ("", "Images", "Rank correlation", "Failures told apart", "In words")
     top = "".join(f'<th scope="col">{head}</th>' for head in heads)
     return (
@@ -135,7 +225,7 @@ def _ranking(quality: Quality | None, truth: Truth | None) -> str:
         '</div><p class="under">Rank correlation is Spearman’s ρ of uncertainty and score, −1 at '
         "best. Failures told apart is the AUROC: how often, of an image that misses the required "
         "score and one that reaches it, the first is the more uncertain; 0.5 is chance. Brackets "
-        "hold 95\u2009% bootstrap intervals.</p>"
+        f"hold 95\u2009% bootstrap intervals.{explained}</p>"
     )
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from html import escape
-from math import isfinite, isnan
+from math import isfinite
 
 import numpy as np
 
 from delineate.review.charts import Point, measured
 from delineate.review.page import Page, plural
-from delineate.review.report_images import NOVEL
 from delineate.review.run_folder import ImageResult
 from delineate.review.run_trust import Quality, Truth
 from delineate.review.trust_charts import Limit, Mark, after_checking, against_score, in_order
 from delineate.uncertainty import risk_coverage, verification
+from delineate.uncertainty.novelty import NOVEL, is_novel
+from delineate.uncertainty.quality import UNLIKE
 
 _ORIGINS = {
     "held-out": "not trained on",
@@ -21,16 +22,12 @@ _ORIGINS = {
 }
 
 
-def unit(quality: Quality | None) -> str:
-    """The uncertainty that verdicts go by, as text."""
-    if quality is not None and quality.reference.measure == "aleatoric":
-        return "Uncertainty, aleatoric part"
-    return "Uncertainty U"
+_UNIT = "Uncertainty U"
+"""What images are sorted, drawn and judged by: the predictive uncertainty."""
 
 
 def scores(page: Page, quality: Quality | None, truth: Truth | None) -> str:
     """Uncertainty against score: reference, images with truth, and the others as ticks."""
-    measure = quality.reference.measure if quality else truth.measure if truth else "predictive"
     required = quality.required if quality else truth.required if truth else None
     # Scores of another kind than the reference's would be compared with its line for nothing.
     same = truth is not None and (quality is None or truth.metric == quality.reference.metric)
@@ -48,16 +45,17 @@ def scores(page: Page, quality: Quality | None, truth: Truth | None) -> str:
             reference.append(Mark(float(u), float(score), text, "", kind))
     images, ticks = [], []
     for image in page.run.done:
-        u, score = image.trust.by(measure), image.trust.score
+        u, score = image.trust.uncertainty, image.trust.score
         if not isfinite(u):
             continue
         anchor = page.anchors[image.name]
         if same and isfinite(score):
             kind = "own fails" if required is not None and score < required else "own"
-            text = f"{image.name}: {score:.3f}, uncertainty {measured(u)}"
+            text = f"{image.name}: {score:.3f}, uncertainty {measured(u)}{_strange(image)}"
             images.append(Mark(u, score, text, anchor, kind))
         else:
-            ticks.append(Point(u, 0.0, f"{image.name}: uncertainty {measured(u)}", anchor))
+            text = f"{image.name}: uncertainty {measured(u)}{_strange(image)}"
+            ticks.append(Point(u, 0.0, text, anchor))
     if not reference and not images:
         return ""
     if quality is not None and not quality.expected.reason:
@@ -74,7 +72,8 @@ def scores(page: Page, quality: Quality | None, truth: Truth | None) -> str:
     if required is not None:
         told.append(f"Orange ones miss {required:.2f}.")
     if line:
-        told.append("Dashed: the score to expect.")
+        part = quality is not None and quality.reference.measure == "aleatoric"
+        told.append(f"Dashed: the score to expect{', by the aleatoric part alone' * part}.")
     if ticks:
         told.append(
             "Ticks on the axis: this run."
@@ -86,7 +85,7 @@ def scores(page: Page, quality: Quality | None, truth: Truth | None) -> str:
         Limit(quality.u_min, f"verify from {measured(quality.u_min)}")
         if quality is not None and required is not None and isfinite(quality.u_min) else None,
         None if required is None else Limit(required, f"required {required:.2f}"),
-        (unit(quality), name),
+        (_UNIT, name),
         f"{name} against uncertainty: {len(reference)} reference images, {len(images)} of the run",
     )  # fmt: skip
     return _figure("What uncertainty meant for quality", " ".join(told), drawing)
@@ -100,15 +99,14 @@ def _figure(title: str, text: str, drawing: str) -> str:
 
 def order(page: Page, quality: Quality | None) -> str:
     """All images by uncertainty, beside the reference."""
-    measure = quality.reference.measure if quality else "predictive"
-    values = [(i, i.trust.by(measure)) for i in page.run.done if isfinite(i.trust.by(measure))]
+    values = [(i, i.trust.uncertainty) for i in page.run.ranked]
     if not values:
         return ""
-    values.sort(key=lambda pair: -pair[1])
     marks = [
-        Mark(0, u, f"{i.name}: uncertainty {measured(u)}", page.anchors[i.name], i.trust.verdict)
+        Mark(0, u, f"{i.name}: uncertainty {measured(u)}{_strange(i)}", page.anchors[i.name],
+             i.trust.verdict)
         for i, u in values
-    ]
+    ]  # fmt: skip
     told = "Each dot an image of this run; click to see it."
     curve: list[float] = []
     if quality is not None:
@@ -120,7 +118,10 @@ def order(page: Page, quality: Quality | None) -> str:
                 f" {plural(beyond, 'image')} of the run {'is' if beyond == 1 else 'are'} more "
                 "uncertain than any reference: nothing is known of such."
             )
-    empty = sum(not isfinite(i.trust.by(measure)) for i in page.run.done)
+    novel = sum(is_novel(i.trust.novelty) for i, _ in values)
+    if novel:
+        told += f" {plural(novel, 'image')} {UNLIKE}: whatever the uncertainty, to be verified."
+    empty = len(page.run.done) - len(values)
     if empty:
         have = "has" if empty == 1 else "have"
         told += " " + page.kind.trust.without.format(images=plural(empty, "image"), have=have)
@@ -128,7 +129,7 @@ def order(page: Page, quality: Quality | None) -> str:
     if quality is not None and quality.required is not None and isfinite(quality.u_min):
         limit = Limit(quality.u_min, f"verify from {measured(quality.u_min)}")
     title = f"Uncertainty of {plural(len(marks), 'image')}, the highest first"
-    drawing = in_order(marks, limit, curve, unit(quality), title, "Images, most uncertain first")
+    drawing = in_order(marks, limit, curve, _UNIT, title, "Images, most uncertain first")
     return _figure("Images in order of uncertainty", told, drawing)
 
 
@@ -140,7 +141,7 @@ def novelty(page: Page) -> str:
     images.sort(key=lambda i: -i.trust.novelty)
     marks = [
         Mark(0, i.trust.novelty, f"{i.name}: novelty {measured(i.trust.novelty)}",
-             page.anchors[i.name], "novel" if i.trust.novelty > NOVEL else "")
+             page.anchors[i.name], "novel" if is_novel(i.trust.novelty) else "")
         for i in images
     ]  # fmt: skip
     drawing = in_order(
@@ -149,37 +150,37 @@ def novelty(page: Page) -> str:
     )  # fmt: skip
     text = (
         "How far the network's features of an image lie from those of the training images; 1 is "
-        "usual for images like these. Of an image far above, no estimate here holds."
+        f"usual for images like these. Of an image above {NOVEL:g}, no estimate here holds."
     )
     return _figure("Unlike the training images?", text, drawing)
 
 
 def checking(page: Page, truth: Truth | None) -> str:
-    """What checking the most uncertain images first would find, on images with truth."""
+    """What checking the images in the order of the queue would find, of those with truth."""
     if truth is None:
         return ""
-    known = ranked_scores(page.run.done, truth.measure)
-    if len(known) < 2:
+    score = np.array([i.trust.score for i in page.run.done if isfinite(i.trust.score)])
+    if len(score) < 2:
         return ""
-    u, score = (np.array(column) for column in zip(*known, strict=True))
+    place = -np.arange(float(len(score)))  # falls along the queue, as uncertainty does within it
     found, told = None, ""
     if truth.required is not None and (score < truth.required).any():
         failed = score < truth.required
-        found = verification(u, failed)
+        found = verification(place, failed)
         first = int(np.flatnonzero(found >= 0.8 - 1e-9)[0])
-        told = f"{int(failed.sum()):,} of {plural(len(u), 'image')} missed {truth.name} "
+        told = f"{int(failed.sum()):,} of {plural(len(score), 'image')} missed {truth.name} "
         told += f"{truth.required:.2f}. "
         if not failed.all():
-            told += f"The first {first:,} of the queue hold 80\u2009% of them. "
+            which = "those with truth" if truth.without else "the queue"
+            told += f"The first {first:,} of {which} hold {100 * found[first]:.0f}\u2009% of them. "
     drawing = after_checking(
-        found, risk_coverage(u, 1 - score).risk, truth.name,
+        found, risk_coverage(place, 1 - score).risk, truth.name,
         f"Failures found, and {truth.name} of the images left, after checking",
     )  # fmt: skip
     text = f"{told}{truth.name} is the mean of the images that nobody has looked at yet."
     return _figure("What checking finds", text, drawing)
 
 
-def ranked_scores(images: tuple[ImageResult, ...], measure: str) -> list[tuple[float, float]]:
-    """Uncertainty and score of the images that have both."""
-    pairs = [(i.trust.by(measure), i.trust.score) for i in images]
-    return [(u, score) for u, score in pairs if not (isnan(u) or isnan(score))]
+def _strange(image: ImageResult) -> str:
+    """Said of an image that is unlike the training images; nothing of others."""
+    return f", {UNLIKE}" if is_novel(image.trust.novelty) else ""

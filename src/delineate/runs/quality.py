@@ -1,7 +1,10 @@
 """Quality assurance of a run: which images a person must check, and what score to expect.
 
 Griebel et al. 2023 (deepflash2), section 2.5: uncertainty says how good a result is, as far as it
-did on images with truth.
+did on images with truth. The verdict compares the predictive U of an image, which tables show and
+queues are sorted by, with U_min of the reference. The expected score goes by the measure of the
+reference. Of images unlike the training images the reference tells nothing: they are to be
+verified, and no score is expected of them.
 """
 
 from __future__ import annotations
@@ -13,10 +16,18 @@ from typing import Any
 
 import numpy as np
 
+from delineate.runs.tables import number
 from delineate.uncertainty import ExpectedScore, Reference, ranking, u_min, verdict
+from delineate.uncertainty.novelty import is_novel
+from delineate.uncertainty.quality import reason_to_verify
 
 COLUMNS = {"predictive": "uncertainty", "aleatoric": "aleatoric"}
 """Column of the table of images that holds each measure of a reference."""
+
+
+def novel(row: Mapping[str, Any]) -> bool:
+    """Whether an image is unlike the training images, by its row in the table of images."""
+    return is_novel(number(row, "novelty"))
 
 
 @dataclass(frozen=True)
@@ -26,7 +37,8 @@ class Judge:
     Parameters
     ----------
     reference : of the model.
-    required : score that is good enough, in [0, 1]: it decides the verdict. None gives none.
+    required : score that is good enough, in [0, 1]: it decides the verdict. None gives none but
+        to images unlike the training images, which no score would change.
     seed : of the bootstrap.
     """
 
@@ -41,32 +53,48 @@ class Judge:
         for row in rows:
             values = dict(row)
             if row["status"] == "done":
-                uncertainty = self._uncertainty(row)
-                estimate = expected.estimate(uncertainty)
+                estimate = expected.estimate(self._comparable(row))
+                known = not math.isnan(estimate.value)
+                told, reason = self._verdict(row, threshold)
                 values |= {
                     "expected_score": estimate.value,
                     "expected_low": estimate.low,
                     "expected_high": estimate.high,
-                    "verdict": self._verdict(row, uncertainty, threshold),
+                    "extrapolated": int(estimate.extrapolated) if known else "",
+                    "verdict": told,
+                    "reason": reason,
                 }
             judged.append(values)
         return judged
 
-    def _verdict(self, row: Mapping[str, Any], uncertainty: float, threshold: float | None) -> str:
-        """Where nothing was found there is no uncertainty, and a person looks; images always have
-        something in them, but a single draw tells no uncertainty of it, and gives no verdict."""
-        if threshold is None or (math.isnan(uncertainty) and "objects" not in row):
-            return ""
-        return verdict(uncertainty, threshold)
+    def _verdict(self, row: Mapping[str, Any], threshold: float | None) -> tuple[str, str]:
+        """Verdict and reason. Where nothing was found there is no uncertainty, and a person looks;
+        images always have something in them, but a single draw tells no uncertainty of it, and
+        gives no verdict."""
+        uncertainty, novelty = number(row, "uncertainty"), number(row, "novelty")
+        silent = threshold is None or (math.isnan(uncertainty) and "objects" not in row)
+        if silent and not is_novel(novelty):
+            return "", ""
+        known = uncertainty, math.inf if threshold is None else threshold, novelty
+        return verdict(*known), reason_to_verify(*known)
 
     def facts(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """The reference, and what it says of the run as a whole, for ``run.json``."""
+        """The reference, and what it says of the run as a whole, for ``run.json``.
+
+        The expected mean is of ``n`` images; ``missing`` have no uncertainty, ``novel`` are unlike
+        the training images, and of the n ``extrapolated`` lie beyond the reference.
+        """
         rng = np.random.default_rng(self.seed)
         expected, threshold = ExpectedScore(self.reference), self._threshold()
-        batch = expected.batch([self._uncertainty(r) for r in rows if r["status"] == "done"], rng)
+        done = [row for row in rows if row["status"] == "done"]
+        like = [row for row in done if not novel(row)]
+        batch = expected.batch([self._comparable(row) for row in like], rng)
         facts: dict[str, Any] = {
             **self.reference.to_dict(),
-            "expected": {k: _plain(v) for k, v in batch._asdict().items()},
+            "expected": {
+                **{k: _plain(v) for k, v in batch._asdict().items()},
+                "novel": len(done) - len(like),
+            },
             "no_expectation": expected.reason,
             "required": self.required,
             "u_min": None if threshold is None else _plain(threshold),
@@ -83,9 +111,9 @@ class Judge:
     def _threshold(self) -> float | None:
         return None if self.required is None else u_min(self.reference, self.required)
 
-    def _uncertainty(self, row: Mapping[str, Any]) -> float:
-        value = row.get(COLUMNS[self.reference.measure])
-        return float(value) if isinstance(value, int | float) else math.nan
+    def _comparable(self, row: Mapping[str, Any]) -> float:
+        """What an expected score goes by; NaN of an image of which none holds."""
+        return math.nan if novel(row) else number(row, COLUMNS[self.reference.measure])
 
 
 def _plain(value: float) -> float | None:

@@ -18,10 +18,11 @@ from delineate.io import write_table
 from delineate.labels import Table
 from delineate.metrics import Interval
 from delineate.review.report import write_report
+from delineate.review.report_trust import coverage, no_estimate
 from delineate.review.run_trust import COMPARISON, EXPERTS, MODEL, metric_name
 from delineate.runs.layout import CURVE, RANKING, SCORES, remove, write_json
 from delineate.runs.outputs import plain, write_images
-from delineate.runs.quality import Judge
+from delineate.runs.quality import Judge, novel
 from delineate.runs.review_calibration import (
     calibration_facts,
     calibration_lines,
@@ -39,6 +40,8 @@ from delineate.runs.review_tables import (
     scores_table,
     truth_facts,
 )
+from delineate.uncertainty.novelty import NOVEL
+from delineate.uncertainty.quality import UNLIKE
 
 if TYPE_CHECKING:
     from delineate.runs.predict import Listener
@@ -49,8 +52,9 @@ class Review:
     """What a review found.
 
     `verify` of `done` images are to be verified (None: no score was required), of `unknown` no
-    uncertainty tells whether they are (a single draw of a model that makes images); `quality` and
-    `truth` are as run.json has them, `beside` a row an expert of review-comparison.csv.
+    uncertainty tells whether they are (a single draw of a model that makes images), `novel` are
+    unlike the training images; `quality` and `truth` are as run.json has them, `beside` a row an
+    expert of review-comparison.csv.
     """
 
     folder: Path
@@ -60,10 +64,16 @@ class Review:
     truth: Mapping[str, Any] | None
     beside: Sequence[Mapping[str, Any]]
     unknown: int = 0
+    novel: int = 0
 
     def lines(self) -> list[str]:
         """The review as text."""
         lines = []
+        if self.novel:
+            lines.append(
+                f"{UNLIKE}: {self.novel} of {self.done} images (novelty above {NOVEL:g}), first in "
+                "the queue; no uncertainty vouches for them"
+            )
         if self.quality is not None:
             name, limit = metric_name(self.quality["metric"]), self.quality["u_min"]
             if self.verify is not None:
@@ -81,11 +91,15 @@ class Review:
                     )
             batch = self.quality["expected"]
             if batch["value"] is None:
-                reason = self.quality["no_expectation"] or "no image has an uncertainty"
+                reason = self.quality["no_expectation"] or no_estimate(self.novel)
                 lines.append(f"expected mean {name}: no estimate, since {reason}")
             else:
                 bounds = f"[{batch['low']:.3f}, {batch['high']:.3f}]"
-                lines.append(f"expected mean {name}: {batch['value']:.3f} {bounds}, an estimate")
+                counts = (batch.get(k) or 0 for k in ("n", "missing", "novel", "extrapolated"))
+                told = coverage(self.quality["metric"], self.done, *counts)
+                lines.append(
+                    f"expected mean {name}: {batch['value']:.3f} {bounds}, an estimate {told}"
+                )
         if self.truth is not None:
             lines += _truth_lines(self.truth)
         for row in self.beside:
@@ -186,6 +200,7 @@ def review_folder(
             write_table(run.folder / name, table)
     rows = _write(run, judge, checked, facts)
     verify, unknown = None, 0
+    strange = sum(novel(row) for row in rows if row["status"] == "done")
     if judge is not None and judge.required is not None:
         verify = sum(row.get("verdict") == "verify" for row in rows)
         unknown = sum(row["status"] == "done" and not row.get("verdict") for row in rows)
@@ -198,6 +213,7 @@ def review_folder(
         facts.get("truth"),
         rows_of(comparison, checked.metric) if comparison is not None and checked else (),
         unknown,
+        strange,
     )
 
 
@@ -218,7 +234,7 @@ def _facts(
     tables |= {
         SCORES: scores_table(run, checked),
         RANKING: with_calibration(ranking_table(order), calibration),
-        CURVE: curve_table(order),
+        CURVE: curve_table(run, checked),
     }
     if annotators:
         everyone = {MODEL: checked.scores, **annotators}

@@ -18,7 +18,9 @@ from delineate.runs.review_scores import Scores
 from delineate.runs.tables import failed_row, most_uncertain_first
 from delineate.uncertainty import Reference
 
-JUDGED = ("expected_score", "expected_low", "expected_high", "verdict", "score")
+JUDGED = (
+    "expected_score", "expected_low", "expected_high", "extrapolated", "verdict", "reason", "score",
+)  # fmt: skip
 """Columns of images.csv that a review makes anew."""
 TEXTS = ("image", "status", "error")
 """Columns that hold no numbers, whatever they look like."""

@@ -14,7 +14,14 @@ from delineate.metrics import bootstrap_interval
 from delineate.review.run_trust import MEASURES, MODEL
 from delineate.runs.review_scores import Scores
 from delineate.runs.review_state import Checked, Finished
-from delineate.uncertainty import Ranking, Reference, comparison_table, ranking
+from delineate.uncertainty import (
+    Ranking,
+    Reference,
+    comparison_table,
+    ranking,
+    risk_coverage,
+    verification,
+)
 
 
 def rank_scores(run: Finished, checked: Checked) -> Ranking:
@@ -82,22 +89,28 @@ def ranking_table(order: Ranking) -> Table:
     return as_table([{name: row.get(name) for name in names} for row in rows], names)
 
 
-def curve_table(order: Ranking) -> Table:
-    """review-curve.csv: a row for each number of most uncertain images that a person checked.
+def curve_table(run: Finished, checked: Checked) -> Table:
+    """review-curve.csv: a row for each number of images with truth that a person checked.
 
-    checked, failures_found (share of all), coverage (share left unchecked) and risk (mean of
-    1 − score of those left; empty where none is).
+    The images are taken as they stand in the queue, those unlike the training images and those in
+    which nothing was found among them. checked, failures_found (share of all), coverage (share
+    left unchecked) and risk (mean of 1 − score of those left; empty where none is).
     """
-    n = order.n
+    queue = [own for name in run.names if (own := checked.score(name)) is not None]
+    score, n = np.array(queue), len(queue)
+    place = -np.arange(float(n))  # falls along the queue, as uncertainty does within it
+    failed = score < (checked.required or 0.0)
+    found = verification(place, failed) if failed.any() else None
+    risk = risk_coverage(place, 1 - score).risk
     rows = []
-    for checked in range(n + 1):
-        left = n - checked
+    for looked in range(n + 1):
+        left = n - looked
         rows.append(
             {
-                "checked": checked,
-                "failures_found": None if order.found is None else float(order.found[checked]),
-                "coverage": left / n if n else math.nan,
-                "risk": float(order.curve.risk[left - 1]) if order.curve and left else math.nan,
+                "checked": looked,
+                "failures_found": None if found is None else float(found[looked]),
+                "coverage": left / n,
+                "risk": float(risk[left - 1]) if left else math.nan,
             }
         )
     return as_table(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,11 +70,20 @@ def failed_row(name: str, error: str) -> dict[str, Any]:
 
 
 def most_uncertain_first(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of images in the order in which a person should look at them."""
+    """Rows of images in the order in which a person should look at them.
+
+    Images unlike the training images come before the most uncertain ones.
+    """
     from delineate.uncertainty import rank
 
     values = [
-        [row[key] if isinstance(row.get(key), float) else np.nan for row in rows]
-        for key in ("uncertainty", "image_uncertainty")
+        [number(row, key) for row in rows]
+        for key in ("uncertainty", "image_uncertainty", "novelty")
     ]
     return [rows[i] for i in rank(*values)]
+
+
+def number(row: Mapping[str, Any], key: str) -> float:
+    """A cell of the row of an image as number; NaN where there is none."""
+    value = row.get(key)
+    return float(value) if isinstance(value, int | float) else np.nan

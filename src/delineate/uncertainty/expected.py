@@ -67,7 +67,12 @@ class ExpectedScore:
     more flexible curve would follow the noise. It goes on falling beyond the reference, where a
     step function would promise the worst known score to any image, however strange; and over the
     reference its mean is the mean score. The estimate holds for images like the reference; of
-    others the intervals promise nothing, which is why novelty is reported beside it.
+    others the intervals promise nothing, which is why callers ask for none of images that are
+    unlike the training images (`delineate.uncertainty.novelty.NOVEL`).
+
+    It is by the measure of the reference: of one made of single draws by the aleatoric part of an
+    image, which alone can be compared with these. What members disagree about does not lower the
+    estimate, while it does count for the verdict.
 
     Parameters
     ----------

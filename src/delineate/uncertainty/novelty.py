@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -12,6 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from delineate.errors import DataError, ModelError
 
 Floats = NDArray[np.float64]
+
+NOVEL = 2.0
+"""Novelty, twice the usual distance, above which an image is taken for unlike the training images:
+what uncertainty meant on images like these says nothing of it."""
 
 _ALONE = 100
 """Images up to which each is left out alone; more are left out in blocks."""
@@ -83,12 +88,6 @@ class FeatureStatistics:
         """Distance of each image in units of the typical one: about 1 for images like the known."""
         return self.distance(features) / max(self.typical, 1e-12)
 
-    def percentile(self, distances: ArrayLike) -> Floats:
-        """Percentage of the reference distances below each; of equal ones one half counts."""
-        d, known = np.asarray(distances, np.float64), np.sort(self.reference)
-        below = np.searchsorted(known, d, "left") + np.searchsorted(known, d, "right")
-        return np.asarray(50 * below / len(known), np.float64)
-
     def to_dict(self) -> dict[str, NDArray[Any]]:
         """Arrays by name, as safetensors stores them."""
         return {
@@ -122,6 +121,17 @@ class FeatureStatistics:
                 f"{axes.shape} and variances {variances.shape}; expected (F,), (r, F) and (r,)"
             )
         return cls(mean, axes, variances, float(rest.reshape(-1)[0]), reference, n)
+
+
+def is_novel(novelty: float | None) -> bool:
+    """Whether an image of this novelty is unlike the training images; unknown (None, NaN) is not.
+
+    Examples
+    --------
+    >>> is_novel(12.0), is_novel(2.0), is_novel(None)
+    (True, False, False)
+    """
+    return novelty is not None and not math.isnan(novelty) and novelty > NOVEL
 
 
 def fit_features(features: ArrayLike, held_out: ArrayLike | None = None) -> FeatureStatistics:

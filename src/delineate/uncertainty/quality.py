@@ -11,19 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.errors import ModelError
+from delineate.uncertainty.novelty import is_novel
 
 Measure = Literal["predictive", "aleatoric"]
 Origin = Literal["held-out", "out-of-fold"]
 Verdict = Literal["verify", "accept"]
+
+UNLIKE = "unlike the training images"
+NOTHING = "nothing was found"
+UNCERTAIN = "as uncertain as a reference image that fell short"
+"""Reasons to verify an image, as tables and reports show them."""
 
 
 @dataclass(frozen=True)
 class Reference:
     """Uncertainty and score of images with truth that the model was not trained on.
 
-    Out-of-fold values come from the one member that did not see the image. Its predictive
-    uncertainty lacks the disagreement between members, so it lies below that of the whole
-    ensemble on a like image; the aleatoric part, a mean over draws, can be compared.
+    Out-of-fold values come from the one member that did not see the image. The predictive
+    uncertainty of its single draw lacks the disagreement between members, so it lies below that of
+    the whole ensemble on a like image. The measure "aleatoric" says so: what it equals in
+    expectation is the aleatoric part, a mean over draws, and the expected score goes by that
+    (`ExpectedScore`). The verdict goes by the predictive U of an image all the same (`u_min`).
 
     Parameters
     ----------
@@ -31,7 +39,8 @@ class Reference:
     uncertainty : U of each image; NaN where nothing was found.
     score : score of each image, in [0, 1].
     metric : what the score is, such as "dice" or "map".
-    measure : which uncertainty it is, and must be of the images that it is compared with.
+    measure : the uncertainty of a new image that is the same in expectation: "aleatoric" where
+        each value is the predictive one of a single draw, which has no other part.
     origin : images kept apart, or those of the folds in turn.
     """
 
@@ -106,10 +115,15 @@ class Reference:
 def u_min(reference: Reference, required: float) -> float:
     """Smallest U of the reference images whose score is below the required quality.
 
-    Griebel et al. (deepflash2), equation 8: images with U ≥ U_min are to be verified. Where no
-    reference image with a U scores below `required` it is infinite, and every image in which
-    something was found is accepted: that is as much as the reference can tell, and with few
-    images it is not much.
+    Griebel et al. (deepflash2), equation 8: images with U ≥ U_min are to be verified, U being the
+    predictive uncertainty of reference and image alike. Where the reference is made of single
+    draws (of the measure "aleatoric"), its U has no epistemic part, while that of an image
+    predicted by several draws has: the rule then errs on the safe side, and an image on which the
+    draws disagree is verified for that.
+
+    Where no reference image with a U scores below `required` it is infinite, and every image like
+    the training images in which something was found is accepted: that is as much as the reference
+    can tell, and with few images it is not much.
 
     Parameters
     ----------
@@ -120,14 +134,28 @@ def u_min(reference: Reference, required: float) -> float:
     return float(u[score < required].min(initial=math.inf))
 
 
-def verdict(uncertainty: float | None, threshold: float) -> Verdict:
-    """Whether a person must look at an image: U ≥ U_min, or no U at all.
+def reason_to_verify(
+    uncertainty: float | None, threshold: float, novelty: float | None = None
+) -> str:
+    """Why a person must look at an image: `UNLIKE`, `NOTHING`, `UNCERTAIN`, or "" where none need.
 
     Parameters
     ----------
-    uncertainty : U of the image; None or NaN where nothing was found.
+    uncertainty : predictive U of the image; None or NaN where nothing was found.
     threshold : `u_min`.
+    novelty : of the image; None or NaN where it is not known. Above `NOVEL` the image is unlike
+        those that the reference speaks for, and no U vouches for it.
     """
-    if uncertainty is None or math.isnan(uncertainty) or uncertainty >= threshold:
-        return "verify"
-    return "accept"
+    if is_novel(novelty):
+        return UNLIKE
+    if uncertainty is None or math.isnan(uncertainty):
+        return NOTHING
+    return UNCERTAIN if uncertainty >= threshold else ""
+
+
+def verdict(uncertainty: float | None, threshold: float, novelty: float | None = None) -> Verdict:
+    """Whether a person must look at an image: unlike the training images, no U, or U ≥ U_min.
+
+    Parameters as of `reason_to_verify`.
+    """
+    return "verify" if reason_to_verify(uncertainty, threshold, novelty) else "accept"

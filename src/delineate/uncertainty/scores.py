@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from delineate.labels import Table, compact, object_sizes
 from delineate.uncertainty._slabs import slabs
 from delineate.uncertainty.decompose import Spread
+from delineate.uncertainty.novelty import NOVEL
 
 
 class ImageScores(NamedTuple):
@@ -114,14 +115,17 @@ def object_scores(spread: Spread, labels: ArrayLike) -> Table:
     }
 
 
-def rank(uncertainty: ArrayLike, image_uncertainty: ArrayLike) -> NDArray[np.intp]:
+def rank(
+    uncertainty: ArrayLike, image_uncertainty: ArrayLike, novelty: ArrayLike | None = None
+) -> NDArray[np.intp]:
     """Order in which a person should look at the images of a run.
 
-    1. Images in which nothing was found: they have no U to accept them by, an image unlike all
-       others often ends here, and one look is enough for each. The one with the highest
-       uncertainty over the whole image comes first.
-    2. All others by decreasing U.
-    3. Images that failed: they have neither.
+    1. Images unlike the training images, of a novelty above `NOVEL`, the most novel first: how
+       uncertain they are tells nothing, since a network may be sure of what it never saw.
+    2. Images in which nothing was found: they have no U to accept them by, and one look is enough
+       for each. The one with the highest uncertainty over the whole image comes first.
+    3. All others by decreasing U.
+    4. Images that failed: they have none of these.
 
     Equal images keep their order.
 
@@ -129,6 +133,7 @@ def rank(uncertainty: ArrayLike, image_uncertainty: ArrayLike) -> NDArray[np.int
     ----------
     uncertainty : (images,) U; NaN where there is no foreground.
     image_uncertainty : (images,) mean over the whole image; NaN where the image failed.
+    novelty : (images,) NaN where it is not known; None: of no image.
 
     Returns
     -------
@@ -142,12 +147,17 @@ def rank(uncertainty: ArrayLike, image_uncertainty: ArrayLike) -> NDArray[np.int
     --------
     >>> rank([0.1, 0.2, float("nan"), float("nan")], [0.01, 0.02, float("nan"), 0.001])
     array([3, 1, 0, 2])
+    >>> rank([0.1, 0.2, 0.02], [0.01, 0.02, 0.001], [1.0, 0.8, 12.0])
+    array([2, 1, 0])
     """
     u, whole = (np.asarray(x, np.float64) for x in (uncertainty, image_uncertainty))
-    if u.ndim != 1 or u.shape != whole.shape:
-        raise ValueError(f"shapes {u.shape} and {whole.shape}: expected one value an image")
-    group = np.where(np.isfinite(u), 1, np.where(np.isfinite(whole), 0, 2))
-    key = np.select([group == 1, group == 0], [-u, -whole], 0.0)
+    far = np.full(u.shape, np.nan) if novelty is None else np.asarray(novelty, np.float64)
+    if u.ndim != 1 or u.shape != whole.shape or u.shape != far.shape:
+        raise ValueError(
+            f"shapes {u.shape}, {whole.shape} and {far.shape}: expected one value an image"
+        )
+    group = np.select([far > NOVEL, np.isfinite(u), np.isfinite(whole)], [0, 2, 1], 3)
+    key = np.select([group == 0, group == 1, group == 2], [-far, -whole, -u], 0.0)
     return np.lexsort((key, group)).astype(np.intp)
 
 
