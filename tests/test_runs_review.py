@@ -36,7 +36,8 @@ from delineate.runs.consensus import consensus_folder
 from delineate.runs.outputs import Outputs, RunFolder
 from delineate.runs.predict import Settings, predict_folder
 from delineate.runs.quality import Judge
-from delineate.runs.review import Review, review_folder
+from delineate.runs.review import review_folder
+from delineate.runs.review_found import Review
 from delineate.runs.review_scores import Scorer
 from delineate.uncertainty import Reference, auroc, comparison_table, verification
 from domes import dome_model, write_domes

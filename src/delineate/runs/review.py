@@ -7,7 +7,6 @@ here can be made again: a review that was stopped is simply given once more.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +15,16 @@ from delineate.data.layouts import LABEL_SUFFIXES
 from delineate.errors import DataError, DelineateError, ModelError
 from delineate.io import write_table
 from delineate.labels import Table
-from delineate.metrics import Interval
 from delineate.review.report import write_report
-from delineate.review.report_trust import coverage, no_estimate
 from delineate.review.run_trust import COMPARISON, EXPERTS, MODEL, metric_name
 from delineate.runs.layout import CURVE, RANKING, SCORES, remove, write_json
 from delineate.runs.outputs import plain, write_images
 from delineate.runs.quality import Judge, novel
 from delineate.runs.review_calibration import (
     calibration_facts,
-    calibration_lines,
     with_calibration,
 )
+from delineate.runs.review_found import Review
 from delineate.runs.review_scores import Scorer, Scores, predicted_files, true_files
 from delineate.runs.review_state import Checked, Finished, counted, read_finished
 from delineate.runs.review_tables import (
@@ -40,92 +37,9 @@ from delineate.runs.review_tables import (
     scores_table,
     truth_facts,
 )
-from delineate.uncertainty.novelty import NOVEL
-from delineate.uncertainty.quality import UNLIKE
 
 if TYPE_CHECKING:
     from delineate.runs.predict import Listener
-
-
-@dataclass(frozen=True, eq=False)
-class Review:
-    """What a review found.
-
-    `verify` of `done` images are to be verified (None: no score was required), of `unknown` no
-    uncertainty tells whether they are (a single draw of a model that makes images), `novel` are
-    unlike the training images; `quality` and `truth` are as run.json has them, `beside` a row an
-    expert of review-comparison.csv.
-    """
-
-    folder: Path
-    done: int
-    verify: int | None
-    quality: Mapping[str, Any] | None
-    truth: Mapping[str, Any] | None
-    beside: Sequence[Mapping[str, Any]]
-    unknown: int = 0
-    novel: int = 0
-
-    def lines(self) -> list[str]:
-        """The review as text."""
-        lines = []
-        if self.novel:
-            lines.append(
-                f"{UNLIKE}: {self.novel} of {self.done} images (novelty above {NOVEL:g}), first in "
-                "the queue; no uncertainty vouches for them"
-            )
-        if self.quality is not None:
-            name, limit = metric_name(self.quality["metric"]), self.quality["u_min"]
-            if self.verify is not None:
-                told = "no reference image falls short of it"
-                if limit is not None:
-                    told = f"from an uncertainty of {limit:.4g} on"
-                lines.append(
-                    f"to verify: {self.verify} of {self.done} images "
-                    f"({name} of {self.quality['required']:g} required, {told})"
-                )
-                if self.unknown:
-                    lines.append(
-                        f"not known: {self.unknown} of {self.done} images, of which a single draw "
-                        "tells no uncertainty; predict them again with --turns 4"
-                    )
-            batch = self.quality["expected"]
-            if batch["value"] is None:
-                reason = self.quality["no_expectation"] or no_estimate(self.novel)
-                lines.append(f"expected mean {name}: no estimate, since {reason}")
-            else:
-                bounds = f"[{batch['low']:.3f}, {batch['high']:.3f}]"
-                counts = (batch.get(k) or 0 for k in ("n", "missing", "novel", "extrapolated"))
-                told = coverage(self.quality["metric"], self.done, *counts)
-                lines.append(
-                    f"expected mean {name}: {batch['value']:.3f} {bounds}, an estimate {told}"
-                )
-        if self.truth is not None:
-            lines += _truth_lines(self.truth)
-        for row in self.beside:
-            lines.append(
-                f"model less {row['expert']}: {metric_name(row['score'])} {row['difference']:+.3f} "
-                f"[{row['low']:+.3f}, {row['high']:+.3f}], {row['n']} images, corrected p "
-                f"{row['p_holm']:.3g}"
-            )
-        return lines
-
-
-def _truth_lines(truth: Mapping[str, Any]) -> list[str]:
-    mean = Interval(*truth["mean"])
-    without = f", {truth['without']} without truth" if truth["without"] else ""
-    lines = [
-        f"true mean {metric_name(truth['metric'])}: {mean.value:.3f} "
-        f"[{mean.low:.3f}, {mean.high:.3f}] over {truth['images']} images{without}"
-    ]
-    for key, text in (
-        ("spearman", "Spearman of uncertainty and score"),
-        ("auroc", "AUROC of uncertainty for failures"),
-    ):
-        if truth[key] is not None:
-            found = Interval(*truth[key])
-            lines.append(f"{text}: {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
-    return lines + calibration_lines(truth)
 
 
 def review_folder(
