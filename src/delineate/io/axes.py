@@ -39,7 +39,8 @@ class Raw(NamedTuple):
     an axis of which the file does not say what it is. `rgb` says that the samples are colours,
     `alpha` that the last of them is the opacity. `indices` are the numbers that a palette turned
     into the colours of `data`: in a label image they are the ids. `frame_interval` are the seconds
-    between two time points, where the file tells them.
+    between two time points, where the file tells them. `black` is the value that is black where
+    0 is white; None where 0 is black.
     """
 
     data: LazyArray
@@ -51,6 +52,7 @@ class Raw(NamedTuple):
     alpha: bool = False
     indices: NDArray[Any] | None = None
     frame_interval: float | None = None
+    black: int | None = None
 
 
 def to_image(raw: Raw, path: Path, axes: str | None) -> Image:

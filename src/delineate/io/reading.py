@@ -14,6 +14,7 @@ from delineate.errors import DelineateError, LabelError, ReadError
 from delineate.image import Image
 from delineate.io.axes import Raw, to_image
 from delineate.io.formats import kind_of
+from delineate.io.white_is_zero import upright
 
 log = logging.getLogger("delineate")
 
@@ -69,7 +70,7 @@ def _read(path: Path, axes: str | None, scene: int | str | None, *, as_ids: bool
             )
         if as_ids and raw.rgb:
             raw = _grey(raw, path)
-        return to_image(raw, path, axes)
+        return to_image(upright(raw, path, as_ids=as_ids), path, axes)
     except DelineateError:
         raise
     except PermissionError as error:

@@ -18,6 +18,7 @@ from delineate.io.pick_scene import pick_scene
 from delineate.io.tiff_directories import check_directories
 from delineate.io.tiff_metadata import metadata
 from delineate.io.tiff_pixels import TiffPixels, is_regular
+from delineate.io.white_is_zero import black
 
 # Without a handler of its own the library would print its complaints to the screen of the user.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -59,6 +60,9 @@ def read_tiff(path: Path, scene: int | str | None = None) -> Raw:
             data = TiffPixels(path, number, series) if is_regular(series) else series.asarray()
         extra = tuple(int(kind) for kind in page.extrasamples)
         rgb = photometric in (2, 3, 6) and "S" in axes
+        alpha = "S" in axes and len(extra) == 1 and (extra[0] in _ALPHA or rgb)
+        inverted = photometric == 0 and ("S" not in axes or alpha)
+        bits = int(np.max(page.bitspersample))
     return Raw(
         data,
         axes,
@@ -66,9 +70,10 @@ def read_tiff(path: Path, scene: int | str | None = None) -> Raw:
         known.unit,
         known.channels,
         rgb=rgb,
-        alpha="S" in axes and len(extra) == 1 and (extra[0] in _ALPHA or rgb),
+        alpha=alpha,
         indices=indices,
         frame_interval=known.frame_interval,
+        black=black(np.dtype(data.dtype), bits) if inverted else None,
     )
 
 
