@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from delineate.methods.base import Maps
     from delineate.recipe import Recipe
     from delineate.training.tune import Case
-    from delineate.uncertainty import FeatureStatistics, Reliability
+    from delineate.uncertainty import FeatureStatistics, PixelSample
 
 TABLE = "left-out.csv"
 MOST = 200
@@ -72,6 +72,7 @@ def assess(
     each : hears of the pairs as they are predicted, one after the other.
     """
     from delineate.uncertainty import Reference
+    from delineate.uncertainty.crossfit import cross_fit
 
     left_out: dict[str, tuple[int, Pair]] = {}
     for number, split in enumerate(splits):
@@ -83,7 +84,8 @@ def assess(
     recipe, rows = model.recipe, []
     features: list[list[NDArray[np.float32]]] = [[] for _ in splits]
     spreading = options.model_copy(update={"turns": TURNS if len(model.members) == 1 else 1})
-    calibration: list[Calibration] = []
+    calibration: list[PixelSample] = []
+    rng = np.random.default_rng(model.recipe.seed)
     unsure: list[NDArray[np.float32]] = []
     method, data = recipe.method, recipe.data
     wanted = Selection(data.target_channels, data.planes, data.z_channels)
@@ -114,7 +116,7 @@ def assess(
         elif truth is not None:
             assert found.posterior is not None and isinstance(method, Segmentation)
             scores = method.score(found.posterior.maps, truth.labels)
-            calibration.append(calibrated(found.posterior.maps, method, truth))
+            calibration.append(pixels_of(found.posterior.maps, method, truth, rng))
         rows.append(
             {
                 "image": pair.name,
@@ -140,10 +142,15 @@ def assess(
             "out-of-fold" if recipe.ensemble.folds else "held-out",
         )
         learned["reference"] = reference.to_dict()
-    if calibration:
-        before, after = (sum(both[1:], both[0]) for both in zip(*calibration, strict=True))
-        calibration_figure(before, after, out / "calibration.png")
-        learned["calibration"] = {"before": before.to_dict(), "after": after.to_dict()}
+    if any(len(sample.classes) for sample in calibration):
+        assert isinstance(method, Segmentation)
+        fit = cross_fit(calibration, method.temperature)
+        calibration_figure(fit.before, fit.after, out / "calibration.png", fit.how)
+        learned["calibration"] = {
+            "before": fit.before.to_dict(),
+            "after": fit.after.to_dict(),
+            "temperatures": list(fit.temperatures),
+        }
     if unsure and model.description.target is not None:
         doubt = float(np.quantile(np.concatenate(unsure), 1 - DOUBTFUL))
         learned["target"] = model.description.target.model_copy(update={"doubt": doubt})
@@ -159,18 +166,14 @@ def _as_learned(image: NDArray[Any], recipe: Recipe) -> NDArray[Any]:
     return wanted.fit(image).apply(image)
 
 
-class Calibration(NamedTuple):
-    """Reliability of the pixels without and with the temperature of the method."""
-
-    before: Reliability
-    after: Reliability
-
-
-def calibrated(maps: Maps, method: Segmentation, truth: Known) -> Calibration:
-    """Reliability of the class probabilities of one draw."""
+def pixels_of(
+    maps: Maps, method: Segmentation, truth: Known, rng: np.random.Generator
+) -> PixelSample:
+    """Pixels of one draw, with the class probabilities that the method has without temperature."""
     import torch
 
-    from delineate.uncertainty import apply_temperature, pixel_reliability
+    from delineate.training.calibrate import PIXELS
+    from delineate.uncertainty import apply_temperature, sample_pixels
 
     p = method.distribution(torch.from_numpy(maps)[None])[0].numpy()
     if method.truth == "classes":
@@ -179,10 +182,9 @@ def calibrated(maps: Maps, method: Segmentation, truth: Known) -> Calibration:
         classes = np.where(truth.labels > 0, truth.classes, 0)
     else:
         classes = (truth.labels > 0).astype(np.int64)
-    plain = apply_temperature(p, 1 / method.temperature)
-    return Calibration(
-        pixel_reliability(plain, classes, ignore=-1), pixel_reliability(p, classes, ignore=-1)
-    )
+    drawn = sample_pixels(p, classes, rng, PIXELS, ignore=-1)
+    plain = apply_temperature(drawn.probabilities.T, 1 / method.temperature).T
+    return drawn._replace(probabilities=plain)
 
 
 def _novelty(
