@@ -374,7 +374,7 @@ def test_a_failed_image_keeps_its_old_labels_out_of_what_follows(tmp_path: Path)
     found = evaluate_folder(out, tmp_path / "truth", tmp_path / "scores")
     assert list(found.tables.images["image"]) == ["b"]
     assert found.lines()[-1] == "not scored, since not predicted: 1 of the true label files"
-    assert export_folder(out, tmp_path / "export", ["outlines"]) == 1
+    assert export_folder(out, tmp_path / "export", ["outlines"]).done == 1
 
 
 def test_two_files_of_one_name_keep_apart(tmp_path: Path) -> None:
@@ -506,7 +506,7 @@ def test_exports_of_a_run(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "images" / "none.tif", np.zeros((64, 64), np.uint8))
     out = tmp_path / "out"
     run(tmp_path / "images", out)
-    assert export_folder(out, tmp_path / "x", ["rois", "geojson", "outlines", "zarr"]) == 3
+    assert export_folder(out, tmp_path / "x", ["rois", "geojson", "outlines", "zarr"]).done == 3
     for name in ("a", "sub/b", "none"):
         labels = read_labels(out / "labels" / f"{name}.tif")
         shape = labels.shape

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tifffile
 from roifile import ImagejRoi
 
+from delineate.cli import main
 from delineate.io import Drawing, load_rois, write_labels, write_table
 from delineate.runs.export import export_folder, measurements
 
@@ -86,3 +88,78 @@ def test_places_depend_on_the_channels_of_the_image(tmp_path: Path) -> None:
     (tmp_path / "CZYX" / "a.tif").unlink()  # the image is gone: a plain stack
     export_folder(tmp_path / "CZYX", tmp_path / "CZYX", ["rois"])
     assert ImagejRoi.fromfile(tmp_path / "CZYX" / "rois" / "a.zip")[1].position == 3
+
+
+def intricate() -> np.ndarray:
+    """A ring, an object of two parts, one whose pixels meet at a corner, and a plain one."""
+    labels = np.zeros((30, 30), np.uint16)
+    labels[2:10, 2:10] = 3
+    labels[4:8, 4:8] = 0
+    labels[2:5, 15:20] = labels[8:9, 15:20] = 5
+    labels[20, 20] = labels[21, 21] = 6
+    labels[25:28, 3:9] = 9
+    return labels
+
+
+def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
+    source, out = tmp_path / "labels", tmp_path / "out"
+    write_labels(source / "a.tif", intricate())
+    (source / "b.tif").write_bytes(b"no picture")
+    write_labels(source / "c.tif", np.stack([intricate()] * 2), axes="ZYX")
+    write_labels(source / "d.tif", intricate() * 0)
+    told: dict[str, str] = {}
+
+    class Ear:
+        def image(self, name: str, number: int, total: int) -> None:
+            assert total == 4
+
+        def tiles(self, done: int, total: int) -> None:
+            raise AssertionError
+
+        def finished(self, name: str, outcome: str) -> None:
+            told[name] = outcome
+
+    found = export_folder(source, out, ["outlines", "rois"], listener=Ear())
+    assert (found.done, [name for name, _ in found.failed]) == (2, ["b", "c"])
+    reasons = dict(found.failed)
+    assert "b.tif" in reasons["b"]
+    assert "outlines as text have no planes" in reasons["c"]
+    assert told == {
+        "a": "outlines, rois", "d": "outlines, rois",
+        "b": f"failed: {reasons['b']}", "c": f"failed: {reasons['c']}",
+    }  # fmt: skip
+    # What a format can hold is written though another cannot.
+    assert sorted(p.name for p in out.rglob("*.*")) == ["a.txt", "a.zip", "c.zip", "d.txt", "d.zip"]
+    assert (found.simplified, found.simplified_images) == (3, 1)
+
+
+def test_only_text_simplifies_objects(tmp_path: Path) -> None:
+    labels = intricate()
+    write_labels(tmp_path / "labels" / "a.tif", labels)
+    write_labels(tmp_path / "labels" / "m.tif", np.stack([labels, labels, labels * 0]), axes="TYX")
+    found = export_folder(tmp_path / "labels", tmp_path, ["rois", "geojson", "zarr"])
+    assert (found.done, found.simplified, found.simplified_images) == (2, 0, 0)
+    found = export_folder(tmp_path / "labels", tmp_path, ["outlines"])
+    assert (found.done, found.simplified, found.simplified_images) == (2, 6, 2)
+    lines = (tmp_path / "outlines" / "a.txt").read_text().splitlines()
+    assert len(lines) == 4 + 2  # the parts of two objects are lines of their own
+
+
+def test_the_command_tells_what_failed_and_what_was_simplified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "labels", tmp_path / "out"
+    write_labels(source / "a.tif", intricate())
+    for options, status, last in (
+        (["--outlines"], 0, f"1 image → {out}"),
+        (["--outlines"], 1, "delineate: 1 image failed"),
+        (["--rois"], 0, f"2 images → {out}"),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main(["export", str(source), "-o", str(out), *options])
+        told = capsys.readouterr().err
+        assert (exit_.value.code or 0) == status
+        assert told.splitlines()[-1] == last
+        assert ("3 objects in 1 image simplified" in told) is (options == ["--outlines"])
+        assert ("b: failed: " in told) is bool(status)
+        write_labels(source / "b.tif", np.stack([intricate()] * 2), axes="ZYX")

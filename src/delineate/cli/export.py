@@ -29,7 +29,8 @@ def export(
 
     ROIs and GeoJSON hold the objects of an image in the order of their uncertainty, those first
     that a person should look at first. Correct them in Fiji or QuPath, save them under the same
-    name, and `delineate import` makes labels for training of them.
+    name, and `delineate import` makes labels for training of them. A file that cannot be read, or
+    that a format cannot hold, is reported and skipped; the exit status is then 1.
 
         delineate export out --rois
         delineate export out --geojson -o for-qupath --color class
@@ -47,7 +48,8 @@ def export(
     geojson
         GeoJSON with measurements (QuPath: drag onto the image).
     outlines
-        Text, one object a line: x,y,x,y,…
+        Text, one object a line: x,y,x,y,… It holds no holes, no planes, and each part of an object
+        is a line of its own, which comes back as an object; ROIs and GeoJSON keep everything.
     zarr
         OME-Zarr labels.
     color
@@ -75,8 +77,17 @@ def export(
     is_run = (source / "run.json").exists()
     folder = out or (source if is_run else source.resolve().parent)
     with RunProgress("exporting") as progress:
-        count = export_folder(
+        summary = export_folder(
             source, folder, formats, color=color, editable=not detections, listener=progress
         )
-    say(f"{plural(count, 'image')} → {folder}")
-    return 0
+    if summary.simplified:
+        say(
+            f"outlines as text hold neither holes nor several parts of an object: "
+            f"{plural(summary.simplified, 'object')} in "
+            f"{plural(summary.simplified_images, 'image')} simplified; --rois and --geojson keep "
+            "them"
+        )
+    say(f"{plural(summary.done, 'image')} → {folder}")
+    if summary.failed:
+        say(f"delineate: {plural(len(summary.failed), 'image')} failed")
+    return 1 if summary.failed else 0

@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from delineate.errors import DelineateError
-from delineate.io import read, write_labels
+from delineate.io import ImageFile, read, write_labels
 from delineate.io.reading import read_label_image
+from delineate.labels import outlines
 from delineate.runs.layout import label_files, read_json
-from delineate.runs.predict import Listener
+from delineate.runs.predict import Listener, explain
 from delineate.runs.vectors import write_vectors
 
 if TYPE_CHECKING:
     from delineate.io.marks import ColorBy
     from delineate.labels import Table
+
+log = logging.getLogger("delineate")
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What became of an export.
+
+    Parameters
+    ----------
+    done : images that all formats hold.
+    failed : names of the others, and what was wrong with them.
+    simplified, simplified_images : objects whose holes or parts outlines as text have lost, and
+        the images that they are in.
+    """
+
+    done: int
+    failed: tuple[tuple[str, str], ...]
+    simplified: int
+    simplified_images: int
 
 
 def export_folder(
@@ -31,8 +54,11 @@ def export_folder(
     color: ColorBy = "uncertainty",
     editable: bool = True,
     listener: Listener | None = None,
-) -> int:
-    """Write every label image of a run or folder in `formats`; the number of images.
+) -> ExportSummary:
+    """Write every label image of a run or folder in `formats`.
+
+    A file that cannot be read, or that a format cannot hold, is told with its reason, and the
+    export goes on, with the other formats of the same file too.
 
     Objects of a run whose objects.csv tells their uncertainty come in its order, the most uncertain
     first, in ROI archives and GeoJSON. `delineate.runs.import_.import_folder` brings them back when
@@ -48,18 +74,64 @@ def export_folder(
 
     Raises
     ------
-    ReadError, LabelError, WriteError : as their texts say.
+    ReadError : there are no labels.
     """
     source, out = Path(source), Path(out)
     run = read_json(source / "run.json")
     files = label_files(source)
     measured = measurements(source / "objects.csv") if isinstance(run, dict) else {}
+    failed: list[tuple[str, str]] = []
+    simplified: list[int] = []
     for number, file in enumerate(files):
         if listener:
             listener.image(file.name, number, len(files))
+        objects = measured.get(file.name)
+        found = _export(file, out, formats, objects, run, color=color, editable=editable)
+        simplified.append(found.simplified)
+        outcome = ", ".join(formats)
+        if found.reasons:
+            failed.append((file.name, "; ".join(found.reasons)))
+            outcome = f"failed: {failed[-1][1]}"
+        if listener:
+            listener.finished(file.name, outcome)
+    return ExportSummary(
+        len(files) - len(failed), tuple(failed), sum(simplified), sum(n > 0 for n in simplified)
+    )
+
+
+class _Exported(NamedTuple):
+    """Why formats of an image failed, and how many objects outlines as text have simplified."""
+
+    reasons: tuple[str, ...]
+    simplified: int = 0
+
+
+def _export(
+    file: ImageFile,
+    out: Path,
+    formats: Sequence[str],
+    objects: Table | None,
+    run: Any,
+    *,
+    color: ColorBy,
+    editable: bool,
+) -> _Exported:
+    reasons: list[str] = []
+    simplified = 0
+
+    def fail(error: Exception) -> None:
+        log.debug("%s", file.name, exc_info=True)
+        reasons.append(explain(error, file.path))
+
+    try:
         image = read_label_image(file.path)
         labels = image.numpy()
-        for kind in formats:
+    except Exception as error:
+        fail(error)
+        return _Exported(tuple(reasons))
+    channels = _channels(run, file.name) if len(image.axes) > 2 else 1
+    for kind in formats:
+        try:
             if kind == "zarr":
                 path = out / kind / f"{file.name}.ome.zarr"
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,14 +143,27 @@ def export_folder(
                 labels,
                 image.axes,
                 [kind],
-                measured.get(file.name),
+                objects,
                 color=color,
                 editable=editable,
-                channels=_channels(run, file.name) if len(image.axes) > 2 else 1,
+                channels=channels,
             )
-        if listener:
-            listener.finished(file.name, ", ".join(formats))
-    return len(files)
+            if kind == "outlines":
+                simplified = _simplified(labels)
+        except Exception as error:
+            fail(error)
+    return _Exported(tuple(reasons), simplified)
+
+
+def _simplified(labels: NDArray[Any]) -> int:
+    """Number of objects with holes or several parts, in a plane or in those of a movie."""
+    found = {
+        outline.label
+        for plane in (labels if labels.ndim > 2 else labels[None])
+        for outline in outlines(plane)
+        if len(outline.parts) > 1 or outline.parts[0].holes
+    }
+    return len(found)
 
 
 def _channels(run: Any, name: str) -> int:
