@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from roifile import ROI_TYPE, ImagejRoi
 
 from delineate.cli import main
-from delineate.io import read_labels
+from delineate.io import read_labels, write_labels
 from domes import dome_model, write_domes
 
 
@@ -93,3 +94,40 @@ def test_bad_files_make_the_status(tmp_path: Path, capsys: pytest.CaptureFixture
     assert told[-1] == f"delineate: 1 file failed, see {tmp_path / 'data' / 'import.csv'}"
     assert call("import", source, "-o", tmp_path / "data") == 2
     assert "name the images (--images) or the run" in capsys.readouterr().err
+
+
+def test_an_object_cut_in_two_under_one_name_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """QuPath gives the pieces of a split object its name; a redrawn ROI may keep its old copy."""
+    labels = np.zeros((30, 40), np.uint8)
+    labels[2:12, 2:22] = 3
+    labels[20:28, 2:12] = 4
+    write_labels(tmp_path / "labels" / "a.tif", labels)
+    assert call("export", tmp_path / "labels", "--geojson", "-o", tmp_path) == 0
+    path = tmp_path / "geojson" / "a.geojson"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    three, four = content["features"]
+    halves = []
+    for left in (2, 13):
+        ring = [[left, 2], [left + 9, 2], [left + 9, 12], [left, 12], [left, 2]]
+        geometry = {"type": "Polygon", "coordinates": [ring]}
+        halves.append({**three, "id": f"{left}", "geometry": geometry})
+    command = ("import", tmp_path / "geojson", "-o", tmp_path / "data", "--like",
+               tmp_path / "labels")  # fmt: skip
+    for features, warned, told in (
+        ([three, four], [], "a: 2 objects"),
+        ([*halves, four], ["1 object is of several pieces"], "1 changed, 1 of several pieces"),
+        ([three, four, four], ["1 outline was replaced"], "a: 2 objects, 1 replaced"),
+        (
+            [*halves, four, four],
+            ["1 object is of several pieces", "1 outline was replaced"],
+            "1 changed, 1 of several pieces, 1 replaced",
+        ),
+    ):
+        path.write_text(json.dumps({**content, "features": features}), encoding="utf-8")
+        caplog.clear()
+        assert call(*command) == 0
+        assert any(line.endswith(told) for line in capsys.readouterr().err.splitlines())
+        assert len(caplog.messages) == bool(warned)
+        assert all(words in caplog.text for words in warned)

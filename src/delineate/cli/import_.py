@@ -45,16 +45,16 @@ def import_(
 
     In Fiji: open the image and its zip in the ROI Manager, change outlines (then press Update),
     delete and add (press t), and save all under More » Save. Names may be changed; ROIs whose names
-    hold the same id, as in id17, are one object; where no object is left, save a single point in
-    the place of the zip. In QuPath: drag the GeoJSON onto the image, change
-    the annotations, and use File » Export objects as GeoJSON. Where objects overlap, the smaller
-    one has the pixels. Points and lines are left out.
+    hold the same id, as in id17, are one object, so that a piece that was cut off needs a new name;
+    where no object is left, save a single point in the place of the zip. In QuPath: drag the
+    GeoJSON onto the image, change the annotations, and use File » Export objects as GeoJSON. Where
+    objects overlap, the smaller one has the pixels. Points and lines are left out.
 
     Parameters
     ----------
     source
         Folder of ROI zips, single .roi files, GeoJSON or outlines as text (x,y,x,y,…), named as
-        their images; or one file.
+        their images; or one file. Text has lost the holes of objects, and which parts were one.
     out
         Folder for labels and tables.
     images
