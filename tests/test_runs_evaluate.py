@@ -80,6 +80,7 @@ def test_a_run_of_a_semantic_model_is_scored_by_its_classes(tmp_path):
 
 def test_movies_are_scored_frame_by_frame(tmp_path):
     frames = np.stack([squares(), squares(shift=1), np.zeros_like(squares())])
+    frames[:, 20:] *= 2  # two objects
     write(tmp_path / "truth", "m.tif", frames.astype(np.uint16), axes="TYX")
     other = frames.copy()
     other[2, :5, :5] = 1

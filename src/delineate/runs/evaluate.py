@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from delineate.consensus.true_objects import true_objects
 from delineate.data.layouts import LABEL_SUFFIXES
 from delineate.errors import DataError, LabelError
+from delineate.image import Image
 from delineate.io import ImageFile, find_images, write_table
 from delineate.io.reading import read_label_image
 from delineate.methods.semantic import Semantic
@@ -22,10 +24,15 @@ from delineate.runs.predict import Listener
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Tables of scores; `missing` true label files had no prediction."""
+    """Tables of scores; `missing` true label files had no prediction.
+
+    Of the true files, `masks` hold masks, and `undecided` pixels were left out.
+    """
 
     tables: ScoreTables
     missing: int
+    masks: int = 0
+    undecided: int = 0
 
     def lines(self) -> list[str]:
         """The summary as text, one score a line: mean over images and pooled, with intervals."""
@@ -45,6 +52,14 @@ class Evaluation:
                 for r in rows
             ]
             lines.append(f"{name:<16}{cells[0]:<28}{''.join(cells[1:])}")
+        if self.masks:
+            lines.append(
+                f"masks among the true label files: {self.masks}; their connected parts are the "
+                "objects, while numbers of predicted files are ids (masks on both sides: "
+                "--classes 2)"
+            )
+        if self.undecided:
+            lines.append(f"undecided pixels of the truth, not scored: {self.undecided:,}")
         if self.missing:
             lines.append(f"not scored, since not predicted: {self.missing} of the true label files")
         return lines
@@ -111,6 +126,10 @@ def evaluate_folder(
 ) -> Evaluation:
     """Score labels or classes: scores.csv, summary.csv and scores.png in `out`.
 
+    Numbers of predicted files are ids of objects. Of true files, too, unless they hold masks, whose
+    connected parts are the objects; pixels that a consensus left undecided are background on both
+    sides (`true_objects`).
+
     Parameters
     ----------
     predicted : run folder, folder of label files, or one label file.
@@ -132,13 +151,20 @@ def evaluate_folder(
         return _evaluate_classes(Path(predicted), Path(truth), Path(out), method, seed, listener)
     pairs, missing = pair_labels(Path(predicted), Path(truth))
     scores: dict[str, ObjectScores] = {}
+    masks = undecided = 0
     for number, (name, found, true) in enumerate(pairs):
         if listener:
             listener.image(name, number, len(pairs))
+        images = read_label_image(true), read_label_image(found)
+        meant = true_objects(images[0].numpy(), true)
+        masks += meant.inside is not None
+        undecided += int(meant.left_out(images[0].numpy()).sum())
         try:
             own = {
-                name + frame: score_objects(a, b, min_size=min_size, tolerance=tolerance)
-                for frame, a, b in _frames(true, found)
+                name + frame: score_objects(
+                    *meant.beside(a, b), min_size=min_size, tolerance=tolerance
+                )
+                for frame, a, b in _frames(*images)
             }
         except LabelError as error:
             raise LabelError(f"{found} against {true}: {error}") from error
@@ -151,7 +177,7 @@ def evaluate_folder(
     evaluation_figure(
         np.stack([s.ap for s in scores.values()]), Path(out) / "scores.png", names=list(scores)
     )
-    return Evaluation(tables, missing)
+    return Evaluation(tables, missing, masks, undecided)
 
 
 def _write(out: Path, tables: ScoreTables) -> None:
@@ -160,26 +186,24 @@ def _write(out: Path, tables: ScoreTables) -> None:
     write_table(out / "summary.csv", tables.summary)
 
 
-def _frames(true: Path, found: Path) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:
+def _frames(true: Image, found: Image) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:
     """Truth and prediction of an image, or of each time point of a movie as -t0000, -t0001 …
 
     Raises
     ------
     LabelError : one is a movie and the other is not, or they have other lengths.
     """
-    images = read_label_image(true), read_label_image(found)
-    moving = ["T" in image.axes for image in images]
-    if not any(moving):
-        yield "", images[0].numpy(), images[1].numpy()
+    if "T" not in true.axes + found.axes:
+        yield "", true.numpy(), found.numpy()
         return
-    frames = [image.sizes.get("T", 0) for image in images]
+    frames = [image.sizes.get("T", 0) for image in (true, found)]
     if frames[0] != frames[1]:
         raise LabelError(
-            f"axes {images[0].axes} of shape {images[0].shape} and {images[1].axes} of "
-            f"{images[1].shape}: expected movies with as many time points"
+            f"axes {true.axes} of shape {true.shape} and {found.axes} of {found.shape}: expected "
+            "movies with as many time points"
         )
     for t in range(frames[0]):
-        yield f"-t{t:04d}", images[0].select(T=t).numpy(), images[1].select(T=t).numpy()
+        yield f"-t{t:04d}", true.select(T=t).numpy(), found.select(T=t).numpy()
 
 
 def _of_classes(predicted: Path, classes: int | None) -> Semantic | None:
@@ -216,7 +240,7 @@ def _evaluate_classes(
         if listener:
             listener.image(name, number, len(pairs))
         try:
-            for frame, a, b in _frames(true, found):
+            for frame, a, b in _frames(read_label_image(true), read_label_image(found)):
                 scores[name + frame] = method.compare(b, a)
         except LabelError as error:
             raise LabelError(f"{found} against {true}: {error}") from error

@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.consensus.tables import as_table
+from delineate.consensus.true_objects import TrueObjects, true_objects
 from delineate.io.reading import read_label_image
 from delineate.labels import Table
+from delineate.labels.masks import connected_parts
 from delineate.methods.base import Method
 from delineate.methods.segmentation import Segmentation
 from delineate.methods.semantic import Semantic
 from delineate.metrics import Interval, bootstrap_interval
 from delineate.review.run_tables import csv_rows, finite
 from delineate.runs.layout import label_files
-from delineate.runs.review_scores import Labelled, Scorer, _classes, _objects, true_files
+from delineate.runs.review_scores import Labelled, Scorer, _classes, true_files
 from delineate.runs.review_state import Checked, Finished
 from delineate.uncertainty import Reliability, pixel_reliability
 from delineate.uncertainty._slabs import slabs
@@ -163,11 +165,13 @@ def _stated(path: Path, names: set[str]) -> dict[str, Stated]:
 def _of_objects(truth: Labelled, path: Path, stated: Stated, method: Method) -> Reliability:
     """Of one image; of classes, objects are matched with the connected parts of their own."""
     parts = []
+    if not isinstance(method, Semantic):
+        meant = true_objects(truth.pixels, truth.path)
+        for true, found in zip(truth.frames, _frames(path), strict=True):
+            pair = meant.beside(true, found)
+            parts.append(object_reliability(*pair, stated.ids, stated.probability))
+        return sum(parts[1:], parts[0])
     for true, found in zip(truth.frames, _frames(path), strict=True):
-        if not isinstance(method, Semantic):
-            expected = _objects(true).labels
-            parts.append(object_reliability(expected, found, stated.ids, stated.probability))
-            continue
         classes = _classes(method, true, truth.path)
         known = np.where(classes < 0, 0, found)  # what is ignored is background in both
         class_of = np.zeros(int(max(known.max(initial=0), stated.ids.max())) + 1, np.int64)
@@ -176,7 +180,7 @@ def _of_objects(truth: Labelled, path: Path, stated: Stated, method: Method) -> 
             own = stated.classes == kind
             parts.append(
                 object_reliability(
-                    _objects((classes == kind).view(np.uint8)).labels,
+                    connected_parts(classes == kind),
                     np.where(class_of[known] == kind, known, 0),
                     stated.ids[own],
                     stated.probability[own],
@@ -208,6 +212,8 @@ def _of_pixels(truth: Labelled, path: Path, method: Segmentation) -> Reliability
         by_plane = "Z" in axes and n == method.out_channels(2)
     apart = ("T" in axes) + bool(by_plane)  # axes that the network does not know
     expected = np.stack(truth.frames) if "T" in axes else truth.frames[0]
+    of_classes = isinstance(method, Semantic)
+    meant = TrueObjects() if of_classes else true_objects(truth.pixels, truth.path)
     parts = []
     for where in slabs(stored.shape[1:], _PIECE):
         maps = np.moveaxis(np.asarray(stored[(slice(0, n), *where)]), 0, apart)
@@ -218,5 +224,6 @@ def _of_pixels(truth: Labelled, path: Path, method: Segmentation) -> Reliability
             parts.append(pixel_reliability(p, _classes(method, true, truth.path), ignore=-1))
         else:  # labels tell no class but inside
             inside = np.stack([p[0], 1 - p[0]])
-            parts.append(pixel_reliability(inside, (true > 0).astype(np.int64)))
+            known = np.where(meant.left_out(true), -1, true > 0)
+            parts.append(pixel_reliability(inside, known, ignore=-1))
     return sum(parts[1:], parts[0])

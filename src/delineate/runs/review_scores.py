@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.consensus.agreement import Annotation, annotation, compare
+from delineate.consensus.agreement import annotation, compare
 from delineate.consensus.masks import looks_like_picture
+from delineate.consensus.true_objects import true_objects
 from delineate.data.layouts import LABEL_SUFFIXES
 from delineate.errors import AxesError, DataError, LabelError, ReadError
 from delineate.io import ImageFile, find_images
@@ -32,9 +33,10 @@ class Scores(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """What a file of labels or classes holds: an image for each time."""
+    """What a file of labels or classes holds: all its pixels, and those of each time."""
 
     path: Path
+    pixels: Pixels
     frames: list[Pixels]
 
 
@@ -42,10 +44,10 @@ class Labelled(NamedTuple):
 class Scorer:
     """Reads files as the method of a run understands them, and scores them.
 
-    Objects are scored by mean AP, AP50 and the Dice of the foreground. Of classes Dice is the mean
-    over the foreground classes that occur, objects are their connected parts, and pixels to be
-    ignored are background in both. A file with 0 and one other value, where objects are expected,
-    is a mask whose connected parts are the objects. Of a movie the mean over its times is taken.
+    Objects are scored by mean AP, AP50 and the Dice of the foreground; those of a mask are its
+    connected parts, and undecided pixels of either are background in both (`true_objects`). Classes
+    are scored as training scores them (`Semantic.compare`): small parts are no objects, and pixels
+    to be ignored are background in both. Of a movie the mean over its times is taken.
 
     Parameters
     ----------
@@ -74,13 +76,13 @@ class Scorer:
         times = [image]
         if "T" in image.axes:
             times = [image.select(T=t) for t in range(image.sizes["T"])]
-        frames = [time.numpy() for time in times]
+        pixels, frames = image.numpy(), [time.numpy() for time in times]
         if looks_like_picture(frames[0], int(np.unique(frames[0]).size)):
             raise LabelError(
                 f"{path}: looks like an image, not like labels (grey values change from pixel to "
                 "pixel); is it the folder of the images? Give that of the labels"
             )
-        return Labelled(path, frames)
+        return Labelled(path, pixels, frames)
 
     def score(self, truth: Labelled, found: Labelled, *, predicted: bool = False) -> Scores:
         """Score what was found in an image.
@@ -92,7 +94,7 @@ class Scorer:
 
         Raises
         ------
-        LabelError : shapes differ, or classes are none of the method.
+        LabelError : shapes differ, classes are none of the method, or numbers are no objects.
         """
         shapes = [[frame.shape for frame in each.frames] for each in (truth, found)]
         if shapes[0] != shapes[1]:
@@ -102,17 +104,20 @@ class Scorer:
                 "must be of the same image"
             )
         each = []
-        for true, own in zip(truth.frames, found.frames, strict=True):
-            if isinstance(self.method, Semantic):
+        if isinstance(self.method, Semantic):
+            for true, own in zip(truth.frames, found.frames, strict=True):
                 expected = _classes(self.method, true, truth.path)
                 given = _classes(self.method, own, found.path)
-                ignored = expected < 0
-                pair = [annotation(np.where(ignored | (c < 0), 0, c)) for c in (expected, given)]
-            else:
-                objects = annotation(own, objects=True) if predicted else _objects(own)
-                pair = [_objects(true), objects]
-            result = compare(*pair)
-            each.append(Scores(result.dice, result.ap50, result.map))
+                # What an expert left undecided counts neither for nor against.
+                scores = self.method.compare(given, np.where(given < 0, -1, expected))
+                each.append(Scores(scores["dice"], scores["ap50"], scores["map"]))
+        else:
+            meant = true_objects(truth.pixels, truth.path)
+            other = None if predicted else true_objects(found.pixels, found.path)
+            for true, own in zip(truth.frames, found.frames, strict=True):
+                pair = meant.beside(true, own, other)
+                result = compare(*(annotation(objects, objects=True) for objects in pair))
+                each.append(Scores(result.dice, result.ap50, result.map))
         return Scores(*np.mean(each, axis=0).tolist())
 
 
@@ -121,14 +126,6 @@ def _classes(method: Semantic, pixels: Pixels, path: Path) -> NDArray[np.int32]:
         return method.class_image(pixels)
     except LabelError as error:
         raise LabelError(f"{path}: {error}") from error
-
-
-def _objects(pixels: Pixels) -> Annotation:
-    """Objects of a label image, or the connected parts of a mask."""
-    inside = pixels > 0
-    if inside.any() and (pixels[inside] == pixels.max()).all():
-        return annotation(inside)
-    return annotation(pixels, objects=True)
 
 
 def predicted_files(folder: Path, method: Method) -> dict[str, Path]:
