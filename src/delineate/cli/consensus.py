@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from delineate.cli.predict import plural
 from delineate.cli.progress import RunProgress, say
+
+if TYPE_CHECKING:
+    from delineate.consensus.settings import ConsensusSettings
 
 
 def consensus(
@@ -29,10 +33,15 @@ def consensus(
 ) -> int:
     """Estimate one ground truth from the masks of several experts, and show how far they agree.
 
-    Writes labels/ (ready for `delineate train`), soft/ (the probability of every pixel),
-    experts.csv, agreement.csv, pairs.csv, images.csv, consensus.json and report.html. Experts may
-    lack some of the images. An image with a bad mask is reported and skipped; the exit status is
-    then 1.
+    Writes labels/, soft/ (the probability of every pixel), experts.csv, agreement.csv, pairs.csv,
+    images.csv, consensus.json and report.html. Experts may lack some of the images. An image with a
+    bad mask is reported and skipped; the exit status is then 1.
+
+    What was fused pixel by pixel is ready for the recipe semantic; what was fused with --objects,
+    or masks whose connected parts are the objects, for training without a recipe:
+
+        delineate train semantic --data.images images --data.labels truth/labels
+        delineate train images --data.labels truth/labels
 
     Each expert has a folder, and the masks of one image have the same name in all of them:
 
@@ -98,6 +107,29 @@ def consensus(
     for line in run.lines():
         print(line)
     say(f"{plural(len(run.images), 'image')} → {out / 'report.html'}")
+    for line in _trainings(settings, out, images) if run.images else ():
+        say(line)
     if run.failed:
         say(f"delineate: {plural(len(run.failed), 'image')} failed, see {out / 'images.csv'}")
     return 1 if run.failed else 0
+
+
+def _trainings(settings: ConsensusSettings, out: Path, images: Path | None) -> list[str]:
+    """The commands that train on the result."""
+    where = "IMAGES" if images is None else shlex.quote(str(images))
+    labels = f"--data.labels {shlex.quote(str(out / 'labels'))}"
+    objects = f"delineate train {where} {labels}"
+    if settings.objects:
+        return [f"to train on the objects: {objects}"]
+    classes = settings.classes or 2
+    command = f"delineate train semantic --data.images {where} {labels}"
+    command += f" --data.soft {shlex.quote(str(out / 'soft'))}"
+    if classes > 2:
+        command += f" --method.classes {classes}"
+    undecided = settings.undecided >= classes
+    if undecided:
+        command += f" --method.ignore {settings.undecided}"
+    lines = [f"to train on the pixels: {command}"]
+    if classes == 2 and not undecided:
+        lines.append(f"where the connected parts are objects: {objects}")
+    return lines

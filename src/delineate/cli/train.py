@@ -32,6 +32,10 @@ def train(
     _labels, _label or _seg; or give a CSV table with the columns image and labels. Any setting of
     a recipe is changed as --section.name value; `delineate recipes --settings` lists them.
 
+    Labels are integers, 0 for background and one number for each object. A file with no other
+    number than 1 or 255 is a mask, whose connected parts are the objects, those that touch at a
+    corner being one. For classes of pixels take the recipe semantic.
+
     The output folder receives model/ (give it to `predict --model`), metrics.csv, curves.png and
     checkpoints. A training that was interrupted, or killed, goes on when the same command is given
     again, and ends with the same weights.
@@ -39,6 +43,7 @@ def train(
         delineate train my-data -o runs/mine
         delineate train my-data -o runs/mine --from nuclei --train.steps 300
         delineate train my-data -o runs/mine --data.diameter 40 --train.batch 4
+        delineate train semantic --data.images my-data -o runs/classes
         delineate train recipe.yaml -o runs/mine --seed 1
         delineate train recipe.yaml -o runs/rates --find-rate
         delineate train recipe.yaml -o runs/batches --find-batch
