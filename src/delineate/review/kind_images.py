@@ -184,7 +184,7 @@ _TRUSTED = {
     "known to models with method.noise only; sharper images help. Epistemic: the turns or members "
     "of the model disagree; more training images like this one help. A single draw has none.",
     "Verdict and expected score": "Verify: as uncertain as a reference image that missed the "
-    "required score, or without an uncertainty. The expected score is an estimate: a line through "
+    "required score, without an uncertainty, or unlike the training images. The expected score is an estimate: a line through "
     "the reference images, with a 90 % prediction interval. It holds for images like the "
     "reference.",
 }
@@ -230,8 +230,8 @@ IMAGES = Kind(
     tables="The same numbers are in <code>images.csv</code>, the results in the folder "
     "<code>results</code>.",
     trust=Trust(
-        order="The images are in the order in which a person should look at them: the most "
-        "uncertain ones first.",
+        order="The images are in the order in which a person should look at them: first those "
+        "unlike the training images, then the most uncertain ones.",
         unknown="not known",
         unverified="of which no uncertainty is known",
         without="{images} {have} no uncertainty.",

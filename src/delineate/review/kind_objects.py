@@ -192,12 +192,12 @@ _TRUSTED = {
     "Uncertainty U": "Variance of the class probabilities (p times 1 − p, mean over the classes), "
     "mean over the pixels that were found: 0 where the model is sure, 0.25 at most. The pictures "
     "have the same colours from 0 to 0.25 in every image and every run. An image in which nothing "
-    "was found has none, and stands first in the queue.",
+    "was found has none, and stands before all that have one.",
     "Aleatoric, epistemic": "The two parts of U. Aleatoric: the image does not say more; sharper "
     "images help. Epistemic: the passes or members of the model disagree; more labelled images "
     "like this one help. A single pass has no epistemic part.",
     "Verdict and expected score": "Verify: as uncertain as a reference image that missed the "
-    "required score, or without any find. The expected score is an estimate: a line through the "
+    "required score, without any find, or unlike the training images. The expected score is an estimate: a line through the "
     "reference images, with a 90 % prediction interval. It holds for images like the reference.",
 }
 
@@ -218,8 +218,9 @@ OBJECTS = Kind(
     tables="The same numbers are in <code>images.csv</code>, those of every object in "
     "<code>objects.csv</code>.",
     trust=Trust(
-        order="The images are in the order in which a person should look at them: first those in "
-        "which nothing was found, then the most uncertain ones.",
+        order="The images are in the order in which a person should look at them: first those "
+        "unlike the training images, then those in which nothing was found, then the most "
+        "uncertain ones.",
         unknown="none: nothing was found",
         unverified="in which nothing was found",
         without="{images} without a find {have} no U.",

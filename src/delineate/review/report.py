@@ -29,6 +29,7 @@ from delineate.review.report_summary import charts, failure_notice, failures, he
 from delineate.review.report_table import table
 from delineate.review.report_trust import trust
 from delineate.review.run_folder import ImageResult, read_run
+from delineate.uncertainty.novelty import is_novel
 
 SECTIONS = (
     failure_notice, tiles, trust, gallery, scores, human, charts, table, failures, settings, notes,
@@ -80,8 +81,10 @@ def write_report(run: Path) -> Path:
     """
     results = read_run(Path(run))
     kind = KINDS.get(results.method, OBJECTS)
-    if kind.trust.single and not results.ranked:  # there is no order but that of the names
-        results = replace(results, images=tuple(sorted(results.images, key=_by_name)))
+    if (
+        kind.trust.single and not results.ranked
+    ):  # no order of uncertainty: those unlike the training images, then by name
+        results = replace(results, images=tuple(sorted(results.images, key=_unlike_then_name)))
     pictures, heats, note = _embed(results.done, kind)
     page = Page(results, kind, pictures, note, size_bins(results.diameters), heats)
     path = Path(run) / "report.html"
@@ -108,6 +111,11 @@ def render(page: Page) -> str:
         footer=f"Written by Delineate {escape(page.run.version)}. This page works offline; "
         "nothing in it is loaded from elsewhere.",
     )
+
+
+def _unlike_then_name(image: ImageResult) -> tuple[float, tuple[list[str | int], str]]:
+    novelty = image.trust.novelty
+    return (-novelty if is_novel(novelty) else 0.0), _by_name(image)
 
 
 def _by_name(image: ImageResult) -> tuple[list[str | int], str]:

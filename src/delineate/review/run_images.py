@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite, nan
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -128,7 +128,7 @@ def truth_of(images: Mapping[str, ImageTrust], quality: Quality | None, seed: in
     quality : the reference of the model.
     seed : of the bootstrap.
     """
-    measure = "predictive" if quality is None else quality.reference.measure
+    measure: Final = "predictive"  # that by which the queue is sorted
     required = None if quality is None else quality.required
     scored = [i for i in images.values() if isfinite(i.score)]
     if not scored:

@@ -166,7 +166,7 @@ def after_checking(
             f'<line class="{kind}" x1="{right - 24}" x2="{right}" y1="{y - 4}" y2="{y - 4}"/>'
             f'<text class="said" x="{right - 30}" y="{y}" text-anchor="end">{escape(text)}</text>'
         )
-    return frame.svg("".join(parts), "Images checked, the most uncertain first", "Share", title)
+    return frame.svg("".join(parts), "Images checked, in the order of the queue", "Share", title)
 
 
 class Row(NamedTuple):
