@@ -213,7 +213,7 @@ def test_scenes_of_an_ome_tiff(tmp_path, caplog):
         file.write(second, metadata={"axes": "YX", "Name": "right", "PhysicalSizeX": 2.0})
     path = tmp_path / "a.ome.tif"
     assert scenes(path) == ["left", "right"]
-    with caplog.at_level(logging.INFO, logger="delineate"):
+    with caplog.at_level(logging.WARNING, logger="delineate"):
         np.testing.assert_array_equal(read(path).numpy(), first)
     assert "holds 2 images" in caplog.text
     for scene in (1, "1", "right"):

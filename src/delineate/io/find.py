@@ -36,11 +36,13 @@ _RUN_PICTURES = frozenset({"scores.png", "curves.png", "calibration.png"})
 class ImageFile(NamedTuple):
     """An image to work on, and the name under which its results are filed.
 
-    `name` is the path relative to the folder searched, with slashes and without suffix.
+    `name` is the path relative to the folder searched, with slashes and without suffix. `scene` is
+    the number (or name) of the image in a file of several; None: its first, mostly its only one.
     """
 
     path: Path
     name: str
+    scene: int | str | None = None
 
 
 def find_images(spec: str | Path, *, suffixes: Collection[str] = tuple(FORMATS)) -> list[ImageFile]:

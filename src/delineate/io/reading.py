@@ -186,7 +186,8 @@ def as_labels(pixels: NDArray[Any], name: str) -> NDArray[Any]:
 
     Raises
     ------
-    LabelError : negative ids, fractions, NaN or infinite values.
+    LabelError : negative ids, fractions, NaN or infinite values, or floating-point numbers so
+        large that several ids have become one.
     """
     if pixels.dtype == bool:
         return pixels.astype(np.uint8)
@@ -196,12 +197,16 @@ def as_labels(pixels: NDArray[Any], name: str) -> NDArray[Any]:
                 f"{name}: holds numbers that are not whole, a label image has integers; "
                 "is it a probability map or the image itself?"
             )
-        if pixels.size and pixels.max() >= 2.0**64:
-            raise LabelError(f"{name}: holds the id {pixels.max():g}, which no integer can hold")
+        exact = 2.0 ** (np.finfo(pixels.dtype).nmant + 1)
+        if pixels.size and pixels.max() > exact:
+            raise LabelError(
+                f"{name}: holds the id {pixels.max():.10g} as {pixels.dtype}, which knows not every "
+                f"number above {exact:,.0f}, so that several objects may have become one; save ids "
+                "as integers, or relabel to 1…N before"
+            )
         if pixels.size and pixels.min() < 0:
             raise LabelError(f"{name}: has negative ids ({pixels.min():g}); ids are 0, 1, 2 …")
-        big = bool(pixels.size) and float(pixels.max()) >= 2.0**63
-        return pixels.astype(np.uint64 if big else np.int64)
+        return pixels.astype(np.int64)
     if pixels.dtype.kind == "i" and pixels.size and pixels.min() < 0:
         raise LabelError(
             f"{name}: has negative ids (down to {pixels.min()}); ids are 0 (background), 1, 2 …"
@@ -216,6 +221,19 @@ def scenes(path: str | Path) -> list[str]:
     ------
     ReadError : the file cannot be read.
     """
+    return scenes_of(path)[0]
+
+
+def scenes_of(path: str | Path) -> tuple[list[str], list[int]]:
+    """Names of all scenes of a file, and numbers of those that are images of their own.
+
+    Of the others, a slide scanner's thumbnail or a picture of the slide's label, nothing is to be
+    measured. Only files of formats that can hold several images are opened, and no pixels are read.
+
+    Raises
+    ------
+    ReadError : the file cannot be read.
+    """
     path = Path(path)
     kind = kind_of(path)
     if not path.exists():
@@ -224,12 +242,13 @@ def scenes(path: str | Path) -> list[str]:
         from delineate.io.tiff import tiff_scenes
 
         return tiff_scenes(path)
+    names = [path.stem]
     if kind == "zarr":
         from delineate.io.ome_zarr import zarr_scenes
 
-        return zarr_scenes(path)
-    if kind in ("czi", "nd2", "lif"):
+        names = zarr_scenes(path)
+    elif kind in ("czi", "nd2", "lif"):
         from delineate.io.microscopes import microscope_scenes
 
-        return microscope_scenes(kind, path)
-    return [path.stem]
+        names = microscope_scenes(kind, path)
+    return names, [*range(len(names))]

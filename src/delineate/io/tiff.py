@@ -26,6 +26,9 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _ALPHA = (1, 2)
 """Values of the tag ExtraSamples that mean opacity."""
 
+_ASIDE = frozenset({"label", "macro", "map", "thumbnail"})
+"""Names of series in files of slide scanners that show the slide, not the specimen."""
+
 
 def read_tiff(path: Path, scene: int | str | None = None) -> Raw:
     """Pixels of one series of a TIFF, at full resolution.
@@ -40,7 +43,7 @@ def read_tiff(path: Path, scene: int | str | None = None) -> Raw:
     ReadError : not a TIFF, truncated, or stored in a way that cannot be decoded.
     """
     with _opened(path) as file:
-        number = pick_scene(path, _names(file), scene)
+        number = pick_scene(path, _names(file), scene, _own(file))
         series = file.series[number]
         page = series.keyframe
         _check_complete(path, series)
@@ -77,20 +80,30 @@ def read_tiff(path: Path, scene: int | str | None = None) -> Raw:
     )
 
 
-def tiff_scenes(path: Path) -> list[str]:
-    """Names of the series of a TIFF.
+def tiff_scenes(path: Path) -> tuple[list[str], list[int]]:
+    """Names of the series of a TIFF, and numbers of those that are images of their own.
 
     Raises
     ------
     ReadError : the file is not a TIFF or truncated.
     """
     with _opened(path) as file:
-        return _names(file)
+        return _names(file), _own(file)
 
 
 def _names(file: Any) -> list[str]:
     names = [str(series.name or "") for series in file.series]
     return [name or f"series {i}" for i, name in enumerate(names)]
+
+
+def _own(file: Any) -> list[int]:
+    """Numbers of the series that are neither thumbnails nor photographs of the slide."""
+    aside = [
+        bool(series.keyframe.is_reduced)
+        or (not file.is_ome and not file.is_shaped and str(series.name).casefold() in _ASIDE)
+        for series in file.series
+    ]
+    return [i for i, is_aside in enumerate(aside) if not is_aside] or [*range(len(aside))]
 
 
 @contextmanager
