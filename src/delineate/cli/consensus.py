@@ -66,10 +66,11 @@ def consensus(
         Folders of masks, one an expert; or one folder that holds a folder for each expert; or,
         with --pattern, one folder. A mask has 0 (background) and one other value.
     out
-        Folder for the results.
+        Folder for the results; none in which masks or images lie.
     method
         STAPLE weighs experts by how well they do, which it estimates; majority gives all the same
-        weight.
+        weight. Where no two experts share a pixel, STAPLE mostly takes the largest mask, whole: a
+        note says whose mask it is.
     pattern
         How file names in one folder tell image and expert, such as "{expert}/{image}_mask.tif".
     classes
@@ -82,7 +83,10 @@ def consensus(
     iou
         Objects of several experts are one where their mean overlap (IoU) is at least this.
     undecided
-        Value of pixels for which experts are equally divided; their number is always reported.
+        Value of pixels for which experts are equally divided; their number is always reported. With
+        it, all that was drawn is undecided in images in which no two experts share a pixel. A value
+        that is no class is left out of the agreement with the estimate, which is empty where then
+        nothing is left of the foreground, or of two equal votes.
     images
         Folder of the images, shown under the outlines in the report.
     axes
