@@ -289,3 +289,26 @@ def test_text_that_is_no_outlines(tmp_path: Path) -> None:
             load_outlines(path)
     with pytest.raises(ReadError, match=r"b\.txt: no such file"):
         load_outlines(tmp_path / "b.txt")
+
+
+@pytest.mark.parametrize("label", [2**53 + 1, 2**63 + 3, 2**64 - 1, str(2**53 + 1)])
+def test_ids_that_floats_do_not_hold_come_back_exactly(tmp_path: Path, label: Any) -> None:
+    """From a number of JSON, or from a text, where no name tells them."""
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": SQUARE},
+        "properties": {"name": "mine", "label": label},
+    }
+    path = save(tmp_path / "a.geojson", {"type": "FeatureCollection", "features": [feature]})
+    assert [area.label for area in load_geojson(path).areas] == [int(label)]
+
+
+def test_large_ids_survive_writing(tmp_path: Path) -> None:
+    labels = np.zeros((8, 9), np.uint64)
+    labels[1:3, 1:4], labels[5:7, 2:8] = 2**53 + 1, 2**64 - 1
+    write_geojson(tmp_path / "a.geojson", labels)
+    content = json.loads((tmp_path / "a.geojson").read_text(encoding="utf-8"))
+    for feature in content["features"]:
+        feature["properties"]["name"] = "renamed"
+    found = draw(load_geojson(save(tmp_path / "b.geojson", content)).areas, labels.shape, "b")
+    np.testing.assert_array_equal(found.labels, labels)

@@ -114,8 +114,32 @@ def test_ids_of_any_type_are_read_exactly(tmp_path, dtype):
 
 
 def test_largest_ids_in_float_files_are_exact(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.array([[0.0, 2.0**53], [1.0, 2.0**63]]))
-    assert read_labels(tmp_path / "a.tif").tolist() == [[0, 2**53], [1, 2**63]]
+    for dtype, bits in ((np.float16, 11), (np.float32, 24), (np.float64, 53)):
+        ids = [[0, 2**bits], [1, 2**bits - 1]]
+        tifffile.imwrite(tmp_path / "a.tif", np.array(ids, dtype))
+        assert read_labels(tmp_path / "a.tif").tolist() == ids
+
+
+@pytest.mark.parametrize(
+    ("dtype", "ids"),
+    [
+        (np.float16, (2050, 2051)),
+        (np.float32, (2**32 - 1, 2**32 - 2)),
+        (np.float32, (2**24 + 2, 2**24 + 3)),
+        (np.float64, (2**53 + 2, 2**53 + 3)),
+    ],
+)
+def test_ids_that_floats_cannot_tell_apart_are_refused(tmp_path, dtype, ids):
+    tifffile.imwrite(tmp_path / "a.tif", np.array([[0, ids[0]], [1, ids[1]]]).astype(dtype))
+    with pytest.raises(LabelError, match=r"a\.tif: .* may have become one; save ids as integers"):
+        read_labels(tmp_path / "a.tif")
+
+
+def test_the_warning_about_64_bits_names_the_file(tmp_path, caplog):
+    write_labels(tmp_path / "b.tif", np.array([[0, 2**40], [1, 2]]))
+    (record,) = [r for r in caplog.records if r.levelname == "WARNING"]
+    assert record.getMessage().startswith("b.tif: ids above")
+    assert read_labels(tmp_path / "b.tif").tolist() == [[0, 2**40], [1, 2]]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +150,7 @@ def test_largest_ids_in_float_files_are_exact(tmp_path):
         (np.array([[0, 0.5], [1, 2]], np.float32), "not whole"),
         (np.array([[0, np.nan], [1, 2]], np.float32), "not whole"),
         (np.array([[0, np.inf], [1, 2]], np.float32), "not whole"),
-        (np.array([[0, 1e30], [1, 2]], np.float32), "no integer can hold"),
+        (np.array([[0, 1e30], [1, 2]], np.float32), "may have become one"),
     ],
 )
 def test_numbers_that_are_no_ids_are_refused(tmp_path, pixels, message):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from numpy.typing import NDArray
@@ -28,6 +29,9 @@ _CLASSES = (
 """Colours that everyone can tell apart (Okabe and Ito 2008, Color Universal Design)."""
 
 ColorBy = Literal["uncertainty", "class"]
+
+EXACT = 2.0**53
+"""Above it floats know not every whole number."""
 
 _ID = re.compile(r"(?<![A-Za-z0-9])id(\d{1,20})(?![A-Za-z0-9])")
 _NUMBER = re.compile(r"(\d{1,20})(?:-z\d+)?")
@@ -148,11 +152,16 @@ def kind_of(text: str) -> int | str | None:
 
 
 def positive(value: Any) -> int | None:
-    """A whole number from 1 that 64 bits hold, whatever it is written as; else None."""
+    """A whole number from 1 that 64 bits hold, whatever it is written as; else None.
+
+    A float above `EXACT` is none: it may stand for its neighbours too.
+    """
     try:
-        number = int(value) if not isinstance(value, str) or value.isdecimal() else float(value)
-        return int(number) if int(number) == float(value) and 0 < int(number) < 2**64 else None
-    except (TypeError, ValueError, OverflowError):
+        number = Decimal(value) if isinstance(value, str) else value
+        if not 0 < number < 2**64 or (isinstance(value, float) and value > EXACT):
+            return None
+        return int(number) if int(number) == number else None
+    except (TypeError, ValueError, ArithmeticError):
         return None
 
 

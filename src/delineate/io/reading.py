@@ -200,9 +200,9 @@ def as_labels(pixels: NDArray[Any], name: str) -> NDArray[Any]:
         exact = 2.0 ** (np.finfo(pixels.dtype).nmant + 1)
         if pixels.size and pixels.max() > exact:
             raise LabelError(
-                f"{name}: holds the id {pixels.max():.10g} as {pixels.dtype}, which knows not every "
-                f"number above {exact:,.0f}, so that several objects may have become one; save ids "
-                "as integers, or relabel to 1…N before"
+                f"{name}: holds the id {pixels.max():.10g} as {pixels.dtype}, which knows not "
+                f"every number above {exact:,.0f}, so that several objects may have become one; "
+                "save ids as integers, or relabel to 1…N before"
             )
         if pixels.size and pixels.min() < 0:
             raise LabelError(f"{name}: has negative ids ({pixels.min():g}); ids are 0, 1, 2 …")

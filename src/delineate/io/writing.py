@@ -59,7 +59,7 @@ def write_labels(
 
             write_zarr(temporary, image, is_labels=True)
         else:
-            _write_labels_tiff(temporary, image)
+            _write_labels_tiff(temporary, image, path.name)
 
 
 def write_image(path: str | Path, image: Image) -> None:
@@ -128,7 +128,8 @@ def _labels_image(path: Path, labels: NDArray[Any], like: Image | None, axes: st
     return Image(labels, axes, sizes, unit, frame_interval=interval)
 
 
-def _write_labels_tiff(path: Path, image: Image) -> None:
+def _write_labels_tiff(path: Path, image: Image, name: str) -> None:
+    """Write to `path` what is to be called `name`."""
     if image.dtype.itemsize <= 2 and not _is_big(image):
         _write_imagej(path, image)
     elif image.dtype.itemsize == 4:
@@ -137,7 +138,7 @@ def _write_labels_tiff(path: Path, image: Image) -> None:
         log.warning(
             "%s: ids above 2³² - 1 make a TIFF of 64 bits, which few programs read; "
             "relabel to 1…N or write .ome.zarr",
-            path.name,
+            name,
         )
         _write_plain(path, image)
 
