@@ -115,18 +115,36 @@ def test_large_images_are_checked_in_blocks(monkeypatch):
 
 def test_lazy_images_of_integers_are_not_read():
     class Unreadable:
-        shape, dtype = (4, 5), np.dtype(np.uint8)
+        shape = (4, 5)
+
+        def __init__(self, dtype):
+            self.dtype = np.dtype(dtype)
 
         def __getitem__(self, key):
-            raise AssertionError("read")
+            keys.append(key)
+            return np.zeros(self.shape, self.dtype)[key]
 
-    check_pixels(Image(Unreadable(), "YX"))
+    keys = []
+    check_pixels(Image(Unreadable(np.uint8), "YX"))
+    assert keys == []
+    check_pixels(Image(Unreadable(np.float32), "YX"))
+    assert keys
 
 
-def test_constant_images_and_single_pixels_pass():
-    check_pixels(np.full((4, 5), 7.0))
-    check_pixels(np.zeros((1, 1), np.float16))
-    check_pixels(np.zeros((4, 5), np.uint8))
+@pytest.mark.parametrize(
+    ("pixels", "wrong"),
+    [
+        (np.full((4, 5), 7.0), np.full((4, 5), np.nan)),
+        (np.zeros((1, 1), np.float16), np.full((1, 1), np.inf, np.float16)),
+    ],
+)
+def test_constant_images_and_single_pixels_pass(pixels, wrong):
+    """It is their values that count: the same of NaN or infinity are refused."""
+    before = pixels.copy()
+    assert check_pixels(pixels) is None
+    np.testing.assert_array_equal(pixels, before)
+    with pytest.raises(ImageError, match=f"{pixels.size} of {pixels.size} pixels are not finite"):
+        check_pixels(wrong)
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (2, 0, 3)])
