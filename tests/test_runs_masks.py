@@ -149,6 +149,12 @@ def test_undecided_pixels_count_on_neither_side(tmp_path, labels):
         trained_on(mask, tmp_path)
 
 
+def test_one_object_of_the_number_1_is_no_news(tmp_path, labels):
+    one = write(tmp_path / "truth" / "a.tif", (labels == 1).astype(np.uint16))
+    scores, evaluation = evaluated(one, one)
+    assert (scores["AP50"], evaluation.masks) == (1, 0)
+
+
 def test_movies_of_masks_are_read_time_by_time(tmp_path, labels):
     movie = np.stack([labels, np.roll(labels, 40, 1)])
     truth = write(tmp_path / "truth" / "a.tif", (movie > 0).astype(np.uint8), "TYX")

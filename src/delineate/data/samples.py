@@ -107,7 +107,8 @@ def prepare(
     return samples
 
 
-def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> Sample:
+def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> tuple[Sample, bool]:
+    """The sample, and whether its objects are the several parts of a mask."""
     path = cache / (how.key(pair) + store.ENDING)
     header = store.intact(path)
     if header is None:

@@ -32,7 +32,7 @@ class Known(NamedTuple):
     soft : float32 (channels, spatial axes), probabilities of classes; None where there are none.
     image : (channels, spatial axes), the image wanted, in the type and units of its file.
     cost : float32 (spatial axes), the weight of each pixel; None: all count alike.
-    masked : whether the objects are the connected parts of a mask, see `true_objects`.
+    masked : whether the objects are the several parts of a mask, see `true_objects`.
     """
 
     labels: NDArray[Any]

@@ -35,7 +35,7 @@ def read_ids(
 
 
 class Objects(NamedTuple):
-    """Ids of objects (spatial axes), and whether their file holds a mask."""
+    """Ids of objects (spatial axes), and whether they are the several parts of a mask."""
 
     ids: NDArray[Any]
     masked: bool
@@ -63,7 +63,8 @@ def read_objects(
             "train classes of pixels, which leaves them out (delineate train semantic … "
             f"--method.ignore {meant.undecided})"
         )
-    return Objects(meant.objects(pixels), meant.inside is not None)
+    ids = meant.objects(pixels)
+    return Objects(ids, meant.inside is not None and bool((ids > 1).any()))
 
 
 def _labels(path: Path, axes: str | None, time: int | None) -> Image:

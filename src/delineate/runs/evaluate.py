@@ -26,7 +26,7 @@ from delineate.runs.predict import Listener
 class Evaluation:
     """Tables of scores; `missing` true label files had no prediction.
 
-    Of the true files, `masks` hold masks, and `undecided` pixels were left out.
+    Of the true files, `masks` hold masks of several parts, and `undecided` pixels were left out.
     """
 
     tables: ScoreTables
@@ -157,17 +157,17 @@ def evaluate_folder(
             listener.image(name, number, len(pairs))
         images = read_label_image(true), read_label_image(found)
         meant = true_objects(images[0].numpy(), true)
-        masks += meant.inside is not None
         undecided += int(meant.left_out(images[0].numpy()).sum())
+        own: dict[str, ObjectScores] = {}
+        several = False
         try:
-            own = {
-                name + frame: score_objects(
-                    *meant.beside(a, b), min_size=min_size, tolerance=tolerance
-                )
-                for frame, a, b in _frames(*images)
-            }
+            for frame, a, b in _frames(*images):
+                pair = meant.beside(a, b)
+                several |= meant.inside is not None and bool((pair[0] > 1).any())
+                own[name + frame] = score_objects(*pair, min_size=min_size, tolerance=tolerance)
         except LabelError as error:
             raise LabelError(f"{found} against {true}: {error}") from error
+        masks += several
         scores |= own
         if listener:
             mean = np.mean([s.ap[0] for s in own.values()])
