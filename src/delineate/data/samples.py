@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from delineate.data.truth import Encoded, Known, encode_truth, read_truth, unkno
 from delineate.data.truth_files import read_cost
 from delineate.errors import DataError, DelineateError
 from delineate.methods.base import Method
+
+log = logging.getLogger("delineate")
 
 __all__ = ["SCALES", "Preparation", "Sample", "prepare"]
 
@@ -98,12 +101,22 @@ def prepare(
     """
     cache.mkdir(parents=True, exist_ok=True)
     store.remove_half_files(cache)
-    shelf, samples = Shelf(), []
+    shelf, samples, masks = Shelf(), [], set()
     for pair in progress(pairs):
         try:
-            samples.append(_prepare_one(pair, preparation, cache, shelf))
+            sample, masked = _prepare_one(pair, preparation, cache, shelf)
         except DelineateError as error:
             raise DataError(f"{pair.image}: {error}") from error
+        samples.append(sample)
+        if masked:
+            masks.add(pair.truth("objects"))
+    if masks:
+        files = {pair.truth("objects") for pair in pairs} - {None}
+        log.warning(
+            "%d of %d label files are masks: their connected parts are taken for the objects, so "
+            "that those that touch are one",
+            len(masks), len(files),
+        )  # fmt: skip
     return samples
 
 
@@ -125,7 +138,7 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> tup
     labels: Any = held("labels") or _Zeros(spatial)
     points: Any = _Held(held("places"), held("starts"))
     own, wanted = (facts[key] for key in ("intensity", "target_intensity"))
-    return Sample(
+    sample = Sample(
         pair.name,
         held("image"),
         held("targets"),
@@ -142,6 +155,7 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> tup
         facts["dtype"],
         None if own is None else intensity_from_dict(own),
     )
+    return sample, facts["masked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +222,7 @@ def _encode(pair: Pair, how: Preparation) -> _Made:
         "intensity": None if seen is None else seen.to_dict(),
         "target_intensity": None if wanted is None else wanted.to_dict(),
         "dtype": "" if known is None or known.image is None else str(known.image.dtype),
+        "masked": known is not None and known.masked,
     }
     return _Made({"image": image, **_arrays(truth)}, facts)
 
