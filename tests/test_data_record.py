@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from delineate.data.layouts import Pair
 from delineate.data.splits import Split
 from delineate.errors import RecipeError
 from delineate.recipe import Recipe
-from delineate.runs.record import claim, fingerprint
+from delineate.runs.record import _content, claim, fingerprint
 
 
 def write(path: Path, value: int) -> Path:
@@ -70,3 +71,21 @@ def test_a_training_goes_on_with_another_cache_but_not_with_other_targets(pair, 
     write(pair.target, 9)
     with pytest.raises(RecipeError, match="another recipe or of other images"):
         claim(out, recipe(), None, splits)
+
+
+def test_other_pixels_of_a_zarr_count_though_its_files_keep_their_sizes(pair, tmp_path):
+    names = ("image", "labels")
+    paths = {name: tmp_path / f"{name}.zarr" for name in names}
+    zarrs = {
+        name: zarr.create_array(str(p), shape=(8, 8), dtype="uint8", compressors=None)
+        for name, p in paths.items()
+    }
+    for array in zarrs.values():
+        array[...] = 1
+    pair = dataclasses.replace(pair, target=None, cost=None, **paths)
+    for array in zarrs.values():
+        before, content = of(pair), _content([pair])
+        assert (of(pair), _content([pair])) == (before, content)
+        array[3, 4] = 2
+        assert of(pair) != before
+        assert _content([pair]) != content

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from delineate.errors import ReadError
+from delineate.errors import ReadError, WriteError
 from delineate.io import ImageFile, atomic_path, find_images
 from delineate.review.run_trust import COMPARISON, EXPERTS
 from delineate.runs.vectors import VECTORS
@@ -47,18 +47,43 @@ def is_result(path: Path, out: Path) -> bool:
 
 
 def file_sha256(path: Path) -> str:
-    """Hash of a file; of a folder (a zarr): of the names, sizes and metadata of its files."""
+    """Hash of the bytes of a file; of a folder (a zarr) of the names and bytes of its files.
+
+    Raises
+    ------
+    OSError : it cannot be read.
+    """
     digest = hashlib.sha256()
-    if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
-            if file.suffix == ".json" or file.name.startswith(".z"):
-                digest.update(file.read_bytes())
-        return digest.hexdigest()
-    with path.open("rb") as handle:
-        while block := handle.read(1 << 22):
-            digest.update(block)
+    is_folder = path.is_dir()
+    for file in _inside(path) if is_folder else [path]:
+        if is_folder:
+            facts = f"{file.relative_to(path).as_posix()} {file.stat().st_size}\n"
+            digest.update(facts.encode(errors="surrogateescape"))
+        with file.open("rb") as handle:
+            while block := handle.read(1 << 22):
+                digest.update(block)
     return digest.hexdigest()
+
+
+def file_stamp(path: Path) -> str:
+    """What changes when a file or a folder is written again: names, sizes and moments.
+
+    No content is read: it tells within a run whether a hash still holds, not what is in a file.
+
+    Raises
+    ------
+    OSError : it cannot be looked at.
+    """
+    digest = hashlib.sha256()
+    for file in _inside(path) if path.is_dir() else [path]:
+        known = file.stat()
+        facts = f"{file} {known.st_size} {known.st_mtime_ns} {known.st_ino}\n"
+        digest.update(facts.encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file())
 
 
 def label_files(source: Path, room: str = "labels") -> list[ImageFile]:
@@ -98,14 +123,34 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a record under a temporary name and move it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a record under a temporary name and move it into place.
+
+    Raises
+    ------
+    WriteError : it cannot be written.
+    """
     with atomic_path(path) as temporary:
         text = json.dumps(value, indent=1, ensure_ascii=False)
         try:
             temporary.write_text(text, encoding="utf-8")
         except UnicodeEncodeError:  # a file name that is no text in this system's encoding
             temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder that receives results.
+
+    Raises
+    ------
+    WriteError : it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"{folder}: this folder for the results cannot be made ({error.strerror or error}); "
+            "choose another with -o"
+        ) from error
 
 
 def remove(path: Path) -> None:

@@ -72,8 +72,9 @@ def claim(out: Path, recipe: Recipe, start: Model | None, splits: Sequence[Split
 def fingerprint(splits: Iterable[Split]) -> str:
     """Hash of the names, sizes, weights and roles of the images, and of what is known of them.
 
-    Labels, targets and costs are read, since corrections seldom change the size of a file; images
-    are not. A file that serves several time points is read once.
+    Labels, targets and costs are read, since corrections seldom change the size of a file, and so
+    are images that are folders (zarr), which have no size of their own; images that are files are
+    not. A file that serves several time points is read once.
     """
     marks: dict[Path, str] = {}
 
@@ -86,7 +87,11 @@ def fingerprint(splits: Iterable[Split]) -> str:
     for split in splits:
         for role, pairs in zip(("train", "val"), split, strict=True):
             for pair in pairs:
-                size = pair.image.stat().st_size if pair.image.is_file() else 0
+                size: int | str = 0
+                if pair.image.is_file():
+                    size = pair.image.stat().st_size
+                elif pair.image.is_dir():
+                    size = mark(pair.image)
                 known = [(f.name, mark(f)) for f in pair.drawn]
                 facts = (role, pair.name, pair.weight, pair.image.name, size, known, pair.time)
                 total.update(repr(facts).encode())
@@ -192,6 +197,6 @@ def _content(pairs: Iterable[Pair]) -> str:
     files = dict.fromkeys(f for p in pairs for f in (p.image, p.labels, p.target, p.cost) if f)
     total = hashlib.sha256()
     for file in files:
-        if file.is_file():
-            total.update(hashlib.sha256(file.read_bytes()).digest())
+        if file.exists():
+            total.update(bytes.fromhex(file_sha256(file)))
     return total.hexdigest()
