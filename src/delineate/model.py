@@ -157,6 +157,7 @@ class Model:
         *,
         diameter: float | str | None = None,
         axes: str | None = None,
+        scene: int | str | None = None,
         channels: Sequence[int] | None = None,
         options: RunOptions | None = None,
         keep_maps: bool = False,
@@ -173,6 +174,7 @@ class Model:
         diameter : of the objects, in pixels, or text with a unit such as ``"8 um"`` for files that
             know their pixel size; None: the model finds it.
         axes : of the array, or of a file that does not say.
+        scene : number (from 0) or name of the image in a file that holds several; None: the first.
         channels : channels of the image to use.
         options : tiles, device, precision.
         keep_maps : keep the posterior in the prediction, to decode it again.
@@ -189,7 +191,7 @@ class Model:
         from delineate.uncertainty import ensemble_novelty
 
         if isinstance(image, str | Path):
-            image = read(image, axes=axes)
+            image = read(image, axes=axes, scene=scene)
         elif not isinstance(image, ImageType):
             image = _from_array(np.asarray(image), axes)
         data, target = self.recipe.data, self.description.target

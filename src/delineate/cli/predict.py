@@ -24,6 +24,7 @@ def predict(
     diameter: str | None = None,
     axes: str | None = None,
     channels: str | None = None,
+    scene: list[str] | None = None,
     threshold: float | None = None,
     flow_threshold: float | None = None,
     min_size: int | None = None,
@@ -46,9 +47,11 @@ def predict(
 ) -> int:
     """Segment images with a model.
 
-    Writes labels/, overlays/, objects.csv, images.csv, run.json and report.html into the output
-    folder. A run that was interrupted goes on when the same command is given again. An image that
-    cannot be read is reported and skipped; the exit status is then 1.
+    Writes labels/, overlays/, uncertainty/ (a picture of where the model is unsure), objects.csv,
+    images.csv, run.json and report.html into the output folder. A run that was interrupted goes on
+    when the same command is given again. An image that cannot be read is reported and skipped; the
+    exit status is then 1. Of a file that holds several images (LIF, ND2, CZI, OME-TIFF, OME-Zarr)
+    all are taken, each as NAME-SCENE.
 
         delineate predict cells.tif -o out
         delineate predict plate1/ -o out --diameter 25
@@ -58,7 +61,8 @@ def predict(
     Parameters
     ----------
     images
-        A file, a folder (with its sub-folders), a pattern in quotes, or a zarr.
+        A file, a folder (with its sub-folders), a pattern in quotes, or a zarr. Label images that
+        lie beside their image (a_masks.tif beside a.tif) are left out.
     out
         Folder for the results.
     model
@@ -70,6 +74,9 @@ def predict(
         Axes of files that do not say, such as ZYX, TYX or CYX.
     channels
         Channels to use, counted from 0: 2 or 0,1,2.
+    scene
+        Name or number (from 0) of the image to take of files that hold several; give it once for
+        each. By default all are taken; delineate info lists them.
     threshold
         Probability above which a pixel is inside an object.
     flow_threshold
@@ -117,6 +124,7 @@ def predict(
     from delineate.model import load
     from delineate.runs.outputs import Outputs
     from delineate.runs.predict import Settings, predict_folder
+    from delineate.runs.predict_files import find_work
 
     use_threads(threads)
     loaded = load(model, allow_imports=allow_imports)
@@ -148,9 +156,12 @@ def predict(
         outlines=outlines,
         format=format,
     )
+    work = find_work(images, out, scene or ())
+    for note in work.notes:
+        say(note)
     with RunProgress("predicting") as progress:
         summary = predict_folder(
-            loaded, images, out, settings, outputs, overwrite=overwrite, listener=progress
+            loaded, work, out, settings, outputs, overwrite=overwrite, listener=progress
         )
     return conclude(summary, out)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.data.channels import Selection, check_planes, network_channels, select_axes
+from delineate.data.channels import check_planes, network_channels, select_axes
 from delineate.data.normalise import Intensity, Normalise
 from delineate.data.options import DataOptions
 from delineate.data.precision import check_results, single_precision
@@ -23,6 +23,7 @@ from delineate.inference.posterior import Posterior, mean_features
 from delineate.inference.prediction import Prediction, over_time
 from delineate.inference.runner import Progress, Runner
 from delineate.inference.scale import ScaleModel, estimate_diameter
+from delineate.inference.seen import seen_part
 from delineate.methods.base import Method
 from delineate.methods.regression import Regression
 
@@ -86,7 +87,7 @@ def predict(
         seen = select_axes(whole, data)
         pixels = network_channels(seen, in_channels)
         # All channels are measured; planes that served as channels leave an image without Z.
-        point = seen if data.z_channels else select_axes(whole, Selection(planes=data.planes))
+        point = seen if data.z_channels else seen_part(whole, data)
         own = pixels[:1] if pixels.strides[0] == 0 else pixels  # grey, shown as three channels
         check_pixels(own, str(image.source or "the image"))
         single = single_precision(pixels, normalise, str(image.source or "the image"))
@@ -134,9 +135,7 @@ def predict(
             missed = cycle_error(back, runner.method, posterior, intensity.apply(pixels))
             made = replace(made, cycle=missed)
         found.append(made)
-    if data.planes is not None and not data.z_channels:
-        image = select_axes(image, Selection(planes=data.planes))
-    return over_time(found, image)
+    return over_time(found, seen_part(image, data) if "T" in image.axes else image)
 
 
 class Units(NamedTuple):

@@ -7,17 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from delineate.errors import ModelError, ReadError, WriteError
 from delineate.inference.decode import decode_posterior
-from delineate.inference.posterior import Posterior
 from delineate.inference.prediction import Prediction
 from delineate.inference.runner import Progress
+from delineate.inference.seen import seen_part
 from delineate.io import ImageFile, read
 from delineate.methods.base import Method
 from delineate.recipe import Recipe
+from delineate.runs.maps import read_maps
 from delineate.runs.outputs import Outputs, RunFolder
 from delineate.runs.predict import Listener, Summary, run_all
 from delineate.runs.quality import Judge
@@ -42,7 +42,8 @@ def decode_folder(
 
     Raises
     ------
-    ReadError : the run has no maps.
+    ReadError : the run has no maps. An image whose maps are missing, or that has changed since, is
+        recorded with its error, and the others are decoded.
     ModelError : a parameter is unknown or invalid.
     WriteError : `out` holds a run with other settings.
     """
@@ -53,7 +54,8 @@ def decode_folder(
     if not record_file.exists() or not (run / "maps").is_dir():
         raise ReadError(f"{run}: no maps of a run here; predict again with --keep-maps")
     record = json.loads(record_file.read_text(encoding="utf-8"))
-    method: Method = Recipe.build(record["recipe"]).method
+    recipe = Recipe.build(record["recipe"])
+    method: Method = recipe.method
     before = record["settings"].get("decoding", {})
     if "temperature" in decoding:
         raise ModelError("temperature: it is in the maps already; predict again to change it")
@@ -62,38 +64,28 @@ def decode_folder(
     except ValidationError as error:
         first = error.errors()[0]
         raise ModelError(f"{first['loc'][0]}: {first['msg']}") from error
-    files = [
-        ImageFile(Path(i["path"]), i["name"]) for i in record["inputs"] if i["status"] == "done"
-    ]
+    done = {i["name"]: i for i in record["inputs"] if i["status"] == "done"}
+    files = [ImageFile(Path(i["path"]), name, i.get("scene")) for name, i in done.items()]
+    settings = record["settings"]
+    data = recipe.data
+    if settings.get("channels") is not None:
+        data = data.model_copy(update={"channels": tuple(settings["channels"])})
     folder = RunFolder(
-        Path(out),
-        {**record["settings"], "decoding": {**before, **decoding}},
-        outputs,
-        overwrite,
+        Path(out), {**settings, "decoding": {**before, **decoding}}, outputs, overwrite
     )
 
     def predict(image: ImageFile, _: Progress | None) -> Prediction:
-        import zarr
-
-        stored = zarr.open_array(str(run / "maps" / f"{image.name}.zarr"), mode="r")
-        kept = np.asarray(stored[...])
-        draws = int(stored.attrs.get("draws", 1))
-        maps, spread = (kept[:-2], kept[-2:]) if draws > 1 else (kept, None)
-        axes = record["settings"].get("axes")
-        # Maps of earlier versions do not say it; of flows the number of channels does.
-        by_plane = stored.attrs.get("by_plane")
-        if by_plane is None:
-            by_plane = "Z" in str(stored.attrs["axes"]) and len(maps) == method.out_channels(2)
-        posterior = Posterior(maps, spread, draws, by_plane=bool(by_plane))
+        kept = read_maps(run / "maps" / f"{image.name}.zarr", method)
+        pixels = read(image.path, axes=settings.get("axes"), scene=image.scene)
+        if folder.sha256(image.path) != done[image.name]["sha256"]:
+            raise ReadError(
+                f"{image.path}: has changed since it was predicted, its maps are of other pixels; "
+                "run the same `delineate predict … --keep-maps` again"
+            )
         prediction = decode_posterior(
-            posterior, read(image.path, axes=axes), method, keep_spread=outputs.uncertainty
+            kept.posterior, seen_part(pixels, data), method, keep_spread=outputs.uncertainty
         )
-        used, novelty = stored.attrs.get("diameter"), stored.attrs.get("novelty")
-        return replace(
-            prediction,
-            diameter=float(used) if isinstance(used, int | float) else None,
-            novelty=float(novelty) if isinstance(novelty, int | float) else np.nan,
-        )
+        return replace(prediction, diameter=kept.diameter, novelty=kept.novelty)
 
     facts = {k: record[k] for k in ("model", "recipe", "seed")}
     return run_all(folder, files, predict, facts, listener, _judge(record))

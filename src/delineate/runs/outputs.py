@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,10 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from delineate.errors import WriteError
-from delineate.image import Image
+from delineate.errors import LabelError, WriteError
 from delineate.io import ImageFile, atomic_path
 from delineate.runs.layout import (
     REVIEW,
@@ -25,10 +24,13 @@ from delineate.runs.layout import (
     STATE,
     TABLES,
     file_sha256,
+    file_stamp,
+    make_folder,
     read_json,
     remove,
     write_json,
 )
+from delineate.runs.maps import uncertainty_image, write_maps
 from delineate.runs.tables import image_row, most_uncertain_first
 from delineate.runs.vectors import VECTORS, write_vectors
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from delineate.inference.prediction import Prediction
     from delineate.labels import Table
     from delineate.runs.quality import Judge
+
+log = logging.getLogger("delineate")
 
 SCHEMA = 1
 
@@ -79,7 +83,8 @@ class RunFolder:
 
     Raises
     ------
-    WriteError : the folder holds a run with other settings, or labels that no run wrote.
+    WriteError : the folder cannot be made, holds a run with other settings, or labels that no run
+        wrote.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class RunFolder:
         self.outputs = outputs
         self.settings = json.loads(json.dumps({**settings, "outputs": asdict(outputs)}))
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._hashes: dict[Path, tuple[str, str]] = {}
         state = folder / STATE
         record = state / "settings.json"
         earlier = read_json(record)
@@ -114,6 +120,7 @@ class RunFolder:
         for room in (*ROOMS, STATE):
             for partial in [*(folder / room).rglob(".*.partial*")]:
                 remove(partial)  # what a run that was killed was writing
+        make_folder(folder)
         write_json(record, self.settings)
 
     def _clear(self) -> None:
@@ -141,23 +148,52 @@ class RunFolder:
         return self.folder / "labels" / f"{name}{self.outputs.suffix}"
 
     def _room(self, room: str, file: str) -> Path:
-        path = self.folder / room / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+        return self.folder / room / file
 
     def maps_file(self, name: str) -> Path:
         """Where the maps of an image are."""
         return self.folder / "maps" / f"{name}.zarr"
 
+    def sha256(self, path: Path) -> str:
+        """Hash of an input; a file that holds several images is read for it once.
+
+        Raises
+        ------
+        OSError : it cannot be read.
+        """
+        stamp = file_stamp(path)
+        known = self._hashes.get(path)
+        if known is None or known[0] != stamp:
+            known = self._hashes[path] = (stamp, file_sha256(path))
+        return known[1]
+
     def done(self, image: ImageFile) -> dict[str, Any] | None:
         """The record of an image that has been finished with these settings and this file."""
         record: dict[str, Any] | None = read_json(self._state(image.name, ".json"))
-        suffix = self.outputs.suffix
-        results = [self.folder / room / f"{image.name}{suffix}" for room in ("labels", "results")]
-        if record is None or not any(f.exists() for f in results) or not image.path.exists():
+        if record is None or not image.path.exists():
             return None
-        same = record["input"]["sha256"] == file_sha256(image.path)
-        return record if same else None
+        if "files" in record:
+            there = all((self.folder / file).exists() for file in record["files"])
+        else:  # of an earlier version
+            own = f"{image.name}{self.outputs.suffix}"
+            there = any((self.folder / room / own).exists() for room in ("labels", "results"))
+        if not there or record["input"].get("scene") != image.scene:
+            return None
+        return record if record["input"]["sha256"] == self.sha256(image.path) else None
+
+    def _written(self, name: str, axes: str) -> list[str]:
+        """Results of an image that were asked for, pictures left aside, relative to the folder."""
+        found = [
+            self.folder / room / f"{name}{suffix}"
+            for room, suffixes in ROOMS.items()
+            for suffix in suffixes
+            if suffix != ".jpg"
+        ]
+        if "T" in axes:
+            for room, suffix in VECTORS.items():
+                path = self.folder / room / f"{name}{suffix}"
+                found += path.parent.glob(f"{glob.escape(path.stem)}-t[0-9]*{suffix}")
+        return sorted(p.relative_to(self.folder).as_posix() for p in found if p.exists())
 
     def is_finished(self, records: Sequence[dict[str, Any]], judge: Judge | None) -> bool:
         """Whether tables and report of exactly these records, so judged, are there."""
@@ -182,40 +218,44 @@ class RunFolder:
 
         name = image.name
         objects = prediction.measure()
+        left_out: dict[str, str] = {}
         if prediction.result is None:
-            self._write_labels(name, prediction, objects)
+            left_out = self._write_labels(name, prediction, objects)
         else:
             self._write_result(name, prediction)
         if self.outputs.uncertainty and (maps := uncertainty_image(prediction)) is not None:
             write_image(self._room("uncertainty", f"{name}.tif"), maps)
-        table = self._state(name, ".objects.csv")
-        table.parent.mkdir(parents=True, exist_ok=True)
-        write_table(table, objects)
+        write_table(self._state(name, ".objects.csv"), objects)
         record = {
             "input": {
-                "name": name,
-                "path": str(image.path.resolve()),
-                "sha256": file_sha256(image.path),
+                **_input(image),
+                "sha256": self.sha256(image.path),
                 "status": "done",
                 "error": None,
                 "seconds": round(seconds, 3),
+                **({"left_out": left_out} if left_out else {}),
             },
             "row": plain(image_row(name, prediction, objects, seconds)),
+            "files": self._written(name, prediction.axes),
         }
         write_json(self._state(name, ".json"), record)
         return record
 
-    def _write_labels(self, name: str, prediction: Prediction, objects: Table) -> None:
-        """Labels and classes, their pictures, and what else was asked for of them."""
+    def _write_labels(self, name: str, prediction: Prediction, objects: Table) -> dict[str, str]:
+        """Labels and classes, their pictures, and what else was asked for of them.
+
+        Returns
+        -------
+        left_out : formats that cannot hold these labels, and why; the network has run, so that the
+            others are written all the same.
+        """
         from delineate.io import write_labels
         from delineate.review.heat import write_heat
         from delineate.review.overlay import write_overlay
 
         outputs, axes, labels = self.outputs, prediction.axes, prediction.labels
         assert labels is not None and prediction.predictive is not None
-        label_file = self.label_file(name)
-        label_file.parent.mkdir(parents=True, exist_ok=True)
-        write_labels(label_file, labels, prediction.image, axes)
+        write_labels(self.label_file(name), labels, prediction.image, axes)
         shown, unsure, still = labels, prediction.predictive, prediction.image
         if "T" in axes:
             shown, unsure, still = shown[0], unsure[0], still.select(T=0)
@@ -229,10 +269,16 @@ class RunFolder:
                 axes,
             )
         if outputs.maps:
-            _write_maps(self.maps_file(name), prediction)
-        formats = [kind for kind in VECTORS if getattr(outputs, kind)]
+            write_maps(self.maps_file(name), prediction)
         pages = 1 if prediction.image.is_rgb else prediction.image.n_channels
-        write_vectors(self.folder, name, labels, axes, formats, objects, channels=pages)
+        left_out = {}
+        for kind in (kind for kind in VECTORS if getattr(outputs, kind)):
+            try:
+                write_vectors(self.folder, name, labels, axes, [kind], objects, channels=pages)
+            except LabelError as error:
+                left_out[kind] = str(error)
+                log.warning("%s: without %s: %s", name, kind, error)
+        return left_out
 
     def _write_result(self, name: str, prediction: Prediction) -> None:
         """The image that an image method gave, its pictures, and where it is not to be measured."""
@@ -320,8 +366,7 @@ class RunFolder:
 
         return {
             "input": {
-                "name": image.name,
-                "path": str(image.path.resolve()),
+                **_input(image),
                 "sha256": None,
                 "status": "failed",
                 "error": error,
@@ -329,6 +374,12 @@ class RunFolder:
             },
             "row": failed_row(image.name, error),
         }
+
+
+def _input(image: ImageFile) -> dict[str, Any]:
+    """What run.json says of where an image is; of files of one image there is no scene."""
+    facts: dict[str, Any] = {"name": image.name, "path": str(image.path.resolve())}
+    return facts if image.scene is None else {**facts, "scene": image.scene}
 
 
 def write_images(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -355,59 +406,3 @@ def plain(row: dict[str, Any]) -> dict[str, Any]:
         k: v if not isinstance(v, float) else float(f"{v:.6g}") if v == v else ""
         for k, v in row.items()
     }
-
-
-def uncertainty_image(prediction: Prediction) -> Image | None:
-    """The maps of uncertainty as channels, float32 variances; None where none is known.
-
-    Those of classes are in 0…0.25 and never rescaled, with entropy and mutual information in nats
-    after them. Those of an image are in its units squared, three for each of its channels.
-    """
-    channels: dict[str, NDArray[np.float32]] = {}
-    spreads = prediction.channel_spread
-    if prediction.spread is not None:
-        spreads = (prediction.spread,)
-    for number, spread in enumerate(spreads):
-        end = f" {number}" if len(spreads) > 1 else ""
-        maps = {"predictive": spread.predictive, **spread.fields()}
-        channels |= {f"{name.replace('_', ' ')}{end}": values for name, values in maps.items()}
-    if not channels:
-        return None
-    axis = 1 if "T" in prediction.axes else 0
-    axes = prediction.axes[:axis] + "C" + prediction.axes[axis:]
-    return Image(
-        np.stack(list(channels.values()), axis=axis),
-        axes,
-        channels=tuple(channels),
-        pixel_size=prediction.image.pixel_size,
-        unit=prediction.image.unit,
-        frame_interval=prediction.image.frame_interval,
-    )
-
-
-def _write_maps(path: Path, prediction: Prediction) -> None:
-    import zarr
-
-    posterior = prediction.posterior
-    assert posterior is not None
-    n, shape = len(posterior.maps), posterior.maps.shape[1:]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        array = zarr.create_array(
-            str(temporary),
-            shape=(n if posterior.spread is None else n + 2, *shape),
-            dtype="float32",
-            chunks=tuple(min(k, 512) for k in (n, *shape)),
-        )
-        array[:n] = posterior.maps
-        if posterior.spread is not None:
-            array[n:] = posterior.spread
-        array.attrs.update(
-            {
-                "axes": "C" + prediction.axes,
-                "diameter": prediction.diameter,
-                "draws": posterior.draws,
-                "by_plane": posterior.by_plane,
-                "novelty": None if np.isnan(prediction.novelty) else prediction.novelty,
-            }
-        )

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from delineate.errors import DelineateError, ModelError, ReadError
+from delineate.errors import DelineateError, ModelError
 from delineate.inference.diameter import parse_diameter
 from delineate.inference.runner import Progress, RunOptions
-from delineate.io import ImageFile, find_images
+from delineate.io import ImageFile
 from delineate.model import Model
-from delineate.runs.layout import is_result
 from delineate.runs.outputs import Outputs, RunFolder
+from delineate.runs.predict_files import Work, find_work
 
 if TYPE_CHECKING:
     from delineate.runs.quality import Judge
@@ -63,19 +63,26 @@ class Summary:
 
 def predict_folder(
     model: Model,
-    images: str | Path | Sequence[ImageFile],
+    images: str | Path | Sequence[ImageFile] | Work,
     out: str | Path,
     settings: Settings | None = None,
     outputs: Outputs | None = None,
     *,
     overwrite: bool = False,
     listener: Listener | None = None,
+    scenes: Sequence[int | str] = (),
 ) -> Summary:
     """Predict all images of a file, folder, pattern or zarr and write a run folder.
 
     An image that cannot be read or predicted is recorded with its error, and the run goes on.
     Images that an earlier, interrupted run finished with the same settings are not run again.
-    Results in `out` are never taken for images, wherever it lies.
+    Results in `out` are never taken for images, wherever it lies. Of a file that holds several
+    images each is one of the run, called NAME-SCENE.
+
+    Parameters
+    ----------
+    images : also a list of images, or what `delineate.runs.predict_files.find_work` found.
+    scenes : names or numbers (from 0) of the images to take of files that hold several; empty: all.
 
     Raises
     ------
@@ -84,10 +91,11 @@ def predict_folder(
     WriteError : `out` holds a run with other settings, or labels that no run wrote.
     """
     settings, outputs = settings or Settings(), outputs or Outputs()
-    found = find_images(images) if isinstance(images, str | Path) else list(images)
-    files = [image for image in found if not is_result(image.path, Path(out))]
-    if not files:
-        raise ReadError(f"{images}: there are only results of earlier runs, no images")
+    if not isinstance(images, Work):
+        images = find_work(images, Path(out), scenes)
+        for note in images.notes:
+            log.info("%s", note)
+    files = images.images
     if settings.diameter is not None:
         parse_diameter(settings.diameter)
     model.runner(settings.run, **settings.decoding)
@@ -121,6 +129,7 @@ def predict_folder(
             image.path,
             diameter=settings.diameter,
             axes=settings.axes,
+            scene=image.scene,
             channels=settings.channels,
             options=settings.run,
             keep_maps=outputs.maps,
