@@ -101,7 +101,7 @@ def test_a_perfect_run(tmp_path: Path) -> None:
     found = evaluate_images(tmp_path / "found", tmp_path / "true", tmp_path / "out")
     assert found.tables.images["psnr"].tolist() == [np.inf]
     lines = {line.split()[0]: line.split()[1:] for line in found.lines()}
-    assert lines["ssim"] == ["1.000", "[1.000,", "1.000]"] * 2
+    assert lines["ssim"] == ["1.000", "1.000"]  # one image has no interval
     assert lines["psnr"][0] == "–"  # an infinite number has no mean
     assert (tmp_path / "out" / "scores.png").exists()
 
@@ -260,7 +260,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     put(truth / "a.tif", true)
     assert call("evaluate", run, truth, "--segment", model, "--allow-imports") == 0
     text = capsys.readouterr().out
-    assert "segmentation_mAP      1.000 [1.000, 1.000]" in text
+    assert "segmentation_mAP      1.000 " in text
     assert (run / "scores.csv").exists() and (run / "scores.png").exists()
     assert call("evaluate", run / "results", truth, "--images", "--data-range", 255) == 0
     assert (run / "results-scores" / "summary.csv").exists()

@@ -33,7 +33,8 @@ def evaluate(
     """Score predicted labels, or predicted images, against true ones.
 
     Writes scores.csv (an image a row), summary.csv (means over images and pooled scores, each with
-    the number of images and a 95 % bootstrap interval) and scores.png. Of images each channel is
+    the number of images and, of several, a 95 % bootstrap interval) and scores.png. Files that
+    cannot be scored are named in scores.csv and leave the exit status 1. Of images each channel is
     scored: PSNR, SSIM, Pearson, NRMSE, and PSNR and SSIM after the best brightness and contrast.
 
         delineate evaluate out truth/labels
@@ -74,14 +75,14 @@ def evaluate(
     allow_imports
         Allow the segmenting model to import its network from outside the package.
     """
+    from delineate.cli.predict import plural
     from delineate.runs.image_pairs import gives_images
 
     images = images or gives_images(predicted)
     for_images = {"--data-range": data_range, "--axes": axes, "--segment": segment}
     _suit(images, {**for_images, "--channels": channels}, classes, segment is not None)
     is_run = (predicted / "run.json").exists()
-    beside = predicted if is_run else predicted.with_name(f"{predicted.stem}-scores")
-    folder = out or beside
+    folder = out or (predicted if is_run else _beside(predicted))
     with RunProgress("scoring") as progress:
         summary: Evaluation | ImageEvaluation
         if images:
@@ -114,7 +115,25 @@ def evaluate(
     for line in summary.lines():
         print(line)
     say(f"tables and picture → {folder}")
-    return 0
+    if summary.failed:
+        count = plural(len(summary.failed), "image")
+        say(f"delineate: {count} could not be scored, see {folder / 'scores.csv'}")
+    return 1 if summary.failed else 0
+
+
+def _beside(predicted: Path) -> Path:
+    """The folder for the scores of files that are no run: beside them, also of ``.`` and ``..``.
+
+    Raises
+    ------
+    DelineateError : it has no name, as the root of a disk.
+    """
+    from delineate.errors import DelineateError
+
+    named = predicted.resolve() if predicted.name in ("", "..") else predicted
+    if not named.name:
+        raise DelineateError(f"{predicted}: say with --out where the scores are to go")
+    return named.with_name(f"{named.stem}-scores")
 
 
 def _suit(images: bool, for_images: dict[str, object], classes: int | None, segments: bool) -> None:

@@ -189,7 +189,7 @@ def _interval_cells(summary: Summary) -> dict[str, float]:
         cells[name] = interval.value
         # A confusion matrix has enough columns without intervals.
         if not name.startswith("confusion"):
-            cells |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+            cells |= {f"{name}_low": interval.ends[0], f"{name}_high": interval.ends[1]}
     return cells
 
 

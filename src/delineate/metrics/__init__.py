@@ -6,7 +6,7 @@ from delineate.metrics.average_precision import (
     average_precision,
     mean_average_precision,
 )
-from delineate.metrics.bootstrap import Interval, bootstrap_interval
+from delineate.metrics.bootstrap import Interval, bootstrap_interval, bracketed
 from delineate.metrics.boundary_f import BoundaryCounts, boundary_counts, boundary_f
 from delineate.metrics.classes import ClassCounts, class_counts, dice, iou
 from delineate.metrics.error_bars import ErrorBars, error_bars
@@ -48,6 +48,7 @@ __all__ = [
     "bootstrap_interval",
     "boundary_counts",
     "boundary_f",
+    "bracketed",
     "class_counts",
     "dice",
     "error_bars",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,13 +15,31 @@ Statistic = Callable[[NDArray[np.float64]], Any]
 
 
 class Interval(NamedTuple):
-    """A score over `n` images and the interval [`low`, `high`] that holds it at `level`."""
+    """A score over `n` images and the interval [`low`, `high`] that holds it at `level`.
+
+    One image says nothing about the spread: its interval is the value itself, and tables and texts
+    leave it empty.
+    """
 
     value: float
     low: float
     high: float
     n: int
     level: float
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """`low` and `high` for a table: NaN of one image."""
+        return (self.low, self.high) if self.n > 1 else (math.nan, math.nan)
+
+    def bounds(self, form: str = ".3f") -> str:
+        """`low` and `high` as text, such as ``"[0.512, 0.634]"``; empty of one image."""
+        return bracketed(*self.ends, form)
+
+
+def bracketed(low: float, high: float, form: str = ".3f") -> str:
+    """The ends of an interval as text; empty where they are NaN."""
+    return "" if math.isnan(low) or math.isnan(high) else f"[{low:{form}}, {high:{form}}]"
 
 
 def bootstrap_interval(
@@ -33,8 +52,7 @@ def bootstrap_interval(
     """Percentile interval of a mean or of a pooled score, resampling whole images.
 
     Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13. Objects of an image
-    resemble each other, so images and not objects are drawn. One image says nothing about the
-    spread: its interval is the value itself.
+    resemble each other, so images and not objects are drawn.
 
     Parameters
     ----------

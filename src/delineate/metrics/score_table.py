@@ -19,7 +19,8 @@ class ScoreTables(NamedTuple):
 
     `images` has a row an image: image, objects (true), predicted, TP50, FP50, FN50 and the scores.
     `summary` has two rows a score: score, averaging ("mean over images": every image weighs the
-    same; "pooled over images": every object does), value, low, high, level, images, objects.
+    same; "pooled over images": every object does), value, low, high (NaN of one image), level,
+    images, objects.
     """
 
     images: dict[str, NDArray[Any]]
@@ -101,8 +102,8 @@ def _summary(rows: Sequence[tuple[str, str, Interval]]) -> dict[str, NDArray[Any
         "score": np.array([name for name, _, _ in rows], dtype=object),
         "averaging": np.array([averaging for _, averaging, _ in rows], dtype=object),
         "value": np.array([i.value for i in intervals]),
-        "low": np.array([i.low for i in intervals]),
-        "high": np.array([i.high for i in intervals]),
+        "low": np.array([i.ends[0] for i in intervals]),
+        "high": np.array([i.ends[1] for i in intervals]),
         "level": np.array([i.level for i in intervals]),
         "images": np.array([i.n for i in intervals]),
     }

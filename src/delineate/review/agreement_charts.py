@@ -78,10 +78,8 @@ def _cell(interval: Interval | None, who: str, score: str) -> str:
         return f'<td class="self" title="{why}">–</td>'
     back, front = ramp(interval.value)
     images = "1 image" if interval.n == 1 else f"{interval.n:,} images"
-    told = (
-        f"{who}: {score} {interval.value:.3f}, {interval.level:.0%} interval "
-        f"{interval.low:.3f} to {interval.high:.3f}, {images}"
-    )
+    ends = f", {interval.level:.0%} interval {interval.low:.3f} to {interval.high:.3f}"
+    told = f"{who}: {score} {interval.value:.3f}{ends if interval.n > 1 else ''}, {images}"
     return (
         f'<td style="background:{back};color:{front}" title="{escape(told)}">'
         f"{interval.value:.2f}</td>"

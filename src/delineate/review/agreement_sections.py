@@ -214,10 +214,8 @@ def _experts(report: AgreementReport) -> str:
 def _interval(value: Interval, digits: int) -> str:
     if not value.n:
         return f"<td>{NONE}</td>"
-    return (
-        f'<td>{value.value:.{digits}f}<span class="ci">{value.low:.{digits}f}–'
-        f"{value.high:.{digits}f}</span></td>"
-    )
+    ends = f"{value.low:.{digits}f}–{value.high:.{digits}f}" if value.n > 1 else ""
+    return f'<td>{value.value:.{digits}f}<span class="ci">{ends}</span></td>'
 
 
 def _gallery(report: AgreementReport) -> str:

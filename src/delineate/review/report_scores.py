@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from delineate.metrics import bracketed
 from delineate.review.page import NONE, Page, plural
 from delineate.review.run_images import Score
 from delineate.review.run_trust import metric_name
@@ -58,6 +59,6 @@ def _cell(score: Score | None) -> str:
         return NONE
     decibel = score.score.endswith("psnr")
     digits, unit = (1, "\u2009dB") if decibel else (3, "")
-    interval = f"[{score.low:.{digits}f}, {score.high:.{digits}f}]"
+    interval = bracketed(score.low, score.high, f".{digits}f")
     value = f"{score.value:.{digits}f}{unit}"
     return f'{value} <span class="ci">{interval}</span>'.replace("-", "−")

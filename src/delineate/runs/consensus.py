@@ -59,9 +59,7 @@ class ConsensusRun:
         ]
         for expert, found in self.single.items():
             cells = [
-                f"{found.means[m].value:.3f} [{found.means[m].low:.3f}, {found.means[m].high:.3f}]"
-                if found.means[m].n
-                else "–"
+                f"{found.means[m].value:.3f} {found.means[m].bounds()}" if found.means[m].n else "–"
                 for m in ("sensitivity", "dice", "ap50", "map")
             ]
             lines.append(

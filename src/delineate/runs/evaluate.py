@@ -17,14 +17,22 @@ from delineate.image import Image
 from delineate.io import ImageFile, find_images, write_table
 from delineate.io.reading import read_label_image
 from delineate.methods.semantic import Semantic
-from delineate.metrics import ObjectScores, ScoreTables, mean_table, score_objects, score_table
+from delineate.metrics import (
+    ObjectScores,
+    ScoreTables,
+    bracketed,
+    mean_table,
+    score_objects,
+    score_table,
+)
 from delineate.runs.layout import label_files, read_json
 from delineate.runs.predict import Listener
+from delineate.runs.scored import NotScored, score_each, scores_table, told
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Tables of scores; `missing` true label files had no prediction.
+    """Tables of scores; `missing` true label files had no prediction, `failed` cannot be scored.
 
     Of the true files, `masks` hold masks of several parts, and `undecided` pixels were left out.
     """
@@ -33,25 +41,29 @@ class Evaluation:
     missing: int
     masks: int = 0
     undecided: int = 0
+    failed: tuple[NotScored, ...] = ()
 
     def lines(self) -> list[str]:
         """The summary as text, one score a line: mean over images and pooled, with intervals."""
+        from delineate.review.page import plural
+
         summary = self.tables.summary
         pooled = "objects" in summary
-        objects = f", {int(summary['objects'][0])} true objects" if pooled else ""
+        objects = f", {plural(int(summary['objects'][0]), 'true object')}" if pooled else ""
+        n = len(self.tables.images["image"])
+        intervals = f"; {summary['level'][0]:.0%} bootstrap intervals over images" if n > 1 else ""
         lines = [
-            f"{len(self.tables.images['image'])} images{objects}; "
-            f"{summary['level'][0]:.0%} bootstrap intervals over images",
+            f"{plural(n, 'image')}{objects}{intervals}",
             f"{'score':<16}{'mean over images':<28}{'pooled over images' if pooled else ''}",
         ]
         names = list(dict.fromkeys(summary["score"]))
         for name in names:
             rows = np.flatnonzero(summary["score"] == name)
             cells = [
-                f"{summary['value'][r]:.3f} [{summary['low'][r]:.3f}, {summary['high'][r]:.3f}]"
+                f"{summary['value'][r]:.3f} {bracketed(summary['low'][r], summary['high'][r])}"
                 for r in rows
             ]
-            lines.append(f"{name:<16}{cells[0]:<28}{''.join(cells[1:])}")
+            lines.append(f"{name:<16}{cells[0]:<28}{''.join(cells[1:])}".rstrip())
         if self.masks:
             lines.append(
                 f"masks among the true label files: {self.masks}; their connected parts are the "
@@ -62,7 +74,7 @@ class Evaluation:
             lines.append(f"undecided pixels of the truth, not scored: {self.undecided:,}")
         if self.missing:
             lines.append(f"not scored, since not predicted: {self.missing} of the true label files")
-        return lines
+        return lines + told(self.failed, "label files")
 
 
 class LabelPair(NamedTuple):
@@ -126,6 +138,8 @@ def evaluate_folder(
 ) -> Evaluation:
     """Score labels or classes: scores.csv, summary.csv and scores.png in `out`.
 
+    Files that cannot be scored stand in scores.csv with their error, and the others are scored.
+
     Numbers of predicted files are ids of objects. Of true files, too, unless they hold masks, whose
     connected parts are the objects; pixels that a consensus left undecided are background on both
     sides (`true_objects`).
@@ -143,46 +157,57 @@ def evaluate_folder(
     Raises
     ------
     DataError : files do not pair.
-    LabelError : shapes differ, or a file holds no labels; the message names the files.
+    LabelError, ReadError, AxesError : of no image can the files be scored: shapes differ, or they
+        hold no labels; the message names them.
     """
     from delineate.review.figures import evaluation_figure
 
     if (method := _of_classes(Path(predicted), classes)) is not None:
         return _evaluate_classes(Path(predicted), Path(truth), Path(out), method, seed, listener)
     pairs, missing = pair_labels(Path(predicted), Path(truth))
-    scores: dict[str, ObjectScores] = {}
-    masks = undecided = 0
-    for number, (name, found, true) in enumerate(pairs):
-        if listener:
-            listener.image(name, number, len(pairs))
-        images = read_label_image(true), read_label_image(found)
-        meant = true_objects(images[0].numpy(), true)
-        undecided += int(meant.left_out(images[0].numpy()).sum())
-        own: dict[str, ObjectScores] = {}
-        several = False
-        try:
-            for frame, a, b in _frames(*images):
-                pair = meant.beside(a, b)
-                several |= meant.inside is not None and bool((pair[0] > 1).any())
-                own[name + frame] = score_objects(*pair, min_size=min_size, tolerance=tolerance)
-        except LabelError as error:
-            raise LabelError(f"{found} against {true}: {error}") from error
-        masks += several
-        scores |= own
-        if listener:
-            mean = np.mean([s.ap[0] for s in own.values()])
-            listener.finished(name, f"AP50 {mean:.3f}")
+    found, failed = score_each(
+        {pair.name: pair for pair in pairs}, lambda p: _score(p, min_size, tolerance), listener
+    )
+    scores = {name: score for own in found.values() for name, score in own.frames.items()}
     tables = score_table(scores, np.random.default_rng(seed))
-    _write(Path(out), tables)
+    _write(Path(out), tables, failed)
     evaluation_figure(
         np.stack([s.ap for s in scores.values()]), Path(out) / "scores.png", names=list(scores)
     )
-    return Evaluation(tables, missing, masks, undecided)
+    masks, undecided = (sum(getattr(f, k) for f in found.values()) for k in ("mask", "undecided"))
+    return Evaluation(tables, missing, masks, undecided, failed)
 
 
-def _write(out: Path, tables: ScoreTables) -> None:
+class _Scored(NamedTuple):
+    """Scores of each frame of an image by its name, whether truth is a mask, pixels left out."""
+
+    frames: dict[str, ObjectScores]
+    mask: bool
+    undecided: int
+
+
+def _score(pair: LabelPair, min_size: int, tolerance: float) -> tuple[_Scored, str]:
+    """Scores of an image, and what to tell of them."""
+    name, found, true = pair
+    images = read_label_image(true), read_label_image(found)
+    meant = true_objects(images[0].numpy(), true)
+    undecided = int(meant.left_out(images[0].numpy()).sum())
+    own: dict[str, ObjectScores] = {}
+    several = False
+    try:
+        for frame, a, b in _frames(*images):
+            both = meant.beside(a, b)
+            several |= meant.inside is not None and bool((both[0] > 1).any())
+            own[name + frame] = score_objects(*both, min_size=min_size, tolerance=tolerance)
+    except LabelError as error:
+        raise LabelError(f"{found} against {true}: {error}") from error
+    told = f"AP50 {np.mean([s.ap[0] for s in own.values()]):.3f}"
+    return _Scored(own, several, undecided), told
+
+
+def _write(out: Path, tables: ScoreTables, failed: Sequence[NotScored]) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    write_table(out / "scores.csv", tables.images)
+    write_table(out / "scores.csv", scores_table(tables.images, failed))
     write_table(out / "summary.csv", tables.summary)
 
 
@@ -235,18 +260,19 @@ def _evaluate_classes(
     from delineate.review.class_scores import class_scores_figure
 
     pairs, missing = pair_labels(predicted, truth, "classes")
-    scores: dict[str, dict[str, float]] = {}
-    for number, (name, found, true) in enumerate(pairs):
-        if listener:
-            listener.image(name, number, len(pairs))
+
+    def score(pair: LabelPair) -> tuple[dict[str, dict[str, float]], str]:
+        name, predicted, true = pair
+        images = read_label_image(true), read_label_image(predicted)
         try:
-            for frame, a, b in _frames(read_label_image(true), read_label_image(found)):
-                scores[name + frame] = method.compare(b, a)
+            own = {name + frame: method.compare(b, a) for frame, a, b in _frames(*images)}
         except LabelError as error:
-            raise LabelError(f"{found} against {true}: {error}") from error
-        if listener:
-            listener.finished(name, f"Dice {scores[name + frame]['dice']:.3f}")
+            raise LabelError(f"{predicted} against {true}: {error}") from error
+        return own, f"Dice {np.mean([s['dice'] for s in own.values()]):.3f}"
+
+    found, failed = score_each({pair.name: pair for pair in pairs}, score, listener)
+    scores = {name: values for own in found.values() for name, values in own.items()}
     tables = mean_table(scores, np.random.default_rng(seed))
-    _write(out, tables)
+    _write(out, tables, failed)
     class_scores_figure(tables.images, out / "scores.png")
-    return Evaluation(tables, missing)
+    return Evaluation(tables, missing, failed=failed)

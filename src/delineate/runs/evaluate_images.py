@@ -17,12 +17,14 @@ from delineate.metrics import (
     MeasuredImage,
     ObjectScores,
     ScoreTables,
+    bracketed,
     error_bars,
     image_table,
     score_objects,
 )
 from delineate.runs.image_pairs import ImagePair, Opened, Plane, open_pair, pair_images
 from delineate.runs.predict import Listener
+from delineate.runs.scored import NotScored, score_each, scores_table, told
 
 if TYPE_CHECKING:
     from delineate.model import Model
@@ -32,19 +34,23 @@ _SHOWN = 3  # images in the picture: the worst, the middle and the best
 
 @dataclass(frozen=True, eq=False)
 class ImageEvaluation:
-    """Tables of scores, see `image_table`; `missing` true images had no prediction."""
+    """Tables of scores, see `image_table`; `missing` true images had no prediction.
+
+    `failed` cannot be scored.
+    """
 
     tables: ScoreTables
     missing: int
+    failed: tuple[NotScored, ...] = ()
 
     def lines(self) -> list[str]:
         """The summary as text, one score a line: mean over images and pooled, with intervals."""
+        from delineate.review.page import plural
+
         images, summary = self.tables
         count = len(set(images["image"]))
-        lines = [
-            f"{count} image{'' if count == 1 else 's'}; {summary['level'][0]:.0%} bootstrap "
-            "intervals over images"
-        ]
+        intervals = f"; {summary['level'][0]:.0%} bootstrap intervals over images"
+        lines = [f"{plural(count, 'image')}{intervals if count > 1 else ''}"]
         several = len(set(images["channel"])) > 1
         title = f"{'mean over images':<28}pooled over images"
         for channel in dict.fromkeys(summary["channel"]):
@@ -63,7 +69,7 @@ class ImageEvaluation:
             lines.append(f"objects in all: {true} in the true images, {found} in the predicted")
         if self.missing:
             lines.append(f"not scored, since not predicted: {self.missing} of the true images")
-        return lines
+        return lines + told(self.failed, "images")
 
     def _cell(self, row: np.intp) -> str:
         summary = self.tables.summary
@@ -71,7 +77,7 @@ class ImageEvaluation:
         if np.isnan(value):
             return "–"
         digits = 2 if summary["score"][row].endswith("psnr") else 3
-        text = f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+        text = f"{value:.{digits}f} {bracketed(low, high, f'.{digits}f')}".rstrip()
         known = int(summary["images"][row])
         return text if known == len(set(self.tables.images["image"])) else f"{text} n={known}"
 
@@ -127,6 +133,13 @@ class _Place(NamedTuple):
     channel: int
 
 
+class _Scored(NamedTuple):
+    """Rows of an image with the places of their pixels, and the agreement of segmentations."""
+
+    rows: list[tuple[ImageRow, _Place]]
+    objects: dict[str, ObjectScores]
+
+
 def evaluate_images(
     predicted: str | Path,
     truth: str | Path,
@@ -139,6 +152,8 @@ def evaluate_images(
     listener: Listener | None = None,
 ) -> ImageEvaluation:
     """Score images: scores.csv, summary.csv and scores.png in `out`; columns see `image_table`.
+
+    Images that cannot be scored stand in scores.csv with their error, and the others are scored.
 
     In the folder of the run itself, its report is written anew with the scores.
 
@@ -157,42 +172,46 @@ def evaluate_images(
     Raises
     ------
     DataError : files do not pair.
-    ReadError, AxesError : a file cannot be read.
-    ImageError : images do not fit each other or cannot be scored; the message names the files.
+    ReadError, AxesError, ImageError : no image can be scored: files cannot be read, or do not fit
+        each other; the message names them.
     ModelError : the segmenter does not segment.
     """
     pairs, missing = pair_images(Path(predicted), Path(truth))
-    rows: list[ImageRow] = []
-    places: list[_Place] = []
-    objects: dict[str, ObjectScores] = {}
     names: tuple[str, ...] = ()
-    for number, pair in enumerate(pairs):
-        if listener:
-            listener.image(pair.name, number, len(pairs))
+
+    def score(pair: ImagePair) -> tuple[_Scored, str]:
+        nonlocal names
         opened = open_pair(pair, axes)
         names = opened.channels or names
         try:
-            for plane in opened.planes():
-                rows.append(_row(pair.name, _channel(names, opened, plane), plane, data_range))
-                places.append(_Place(pair, plane.frame, plane.channel))
+            found = [
+                (_row(pair.name, _channel(names, opened, plane), plane, data_range),
+                 _Place(pair, plane.frame, plane.channel))
+                for plane in opened.planes()
+            ]  # fmt: skip
         except ImageError as error:
             raise ImageError(f"{pair.predicted} against {pair.truth}: {error}") from error
+        own: dict[str, ObjectScores] = {}
         if segmenter is not None:
-            for frame, scores in zip(opened.frames, segmenter.compare(opened), strict=True):
-                objects[_name(pair.name, frame)] = scores
-        if listener:
-            listener.finished(pair.name, f"SSIM {rows[-1].whole.scores.ssim:.3f}")
+            frames = [_name(pair.name, frame) for frame in opened.frames]
+            own = dict(zip(frames, segmenter.compare(opened), strict=True))
+        return _Scored(found, own), f"SSIM {found[-1][0].whole.scores.ssim:.3f}"
+
+    scored, failed = score_each({pair.name: pair for pair in pairs}, score, listener)
+    rows = [row for own in scored.values() for row, _ in own.rows]
+    places = [place for own in scored.values() for _, place in own.rows]
+    objects = {name: scores for own in scored.values() for name, scores in own.objects.items()}
     tables = image_table(rows, np.random.default_rng(seed), objects)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    write_table(folder / "scores.csv", tables.images)
+    write_table(folder / "scores.csv", scores_table(tables.images, failed))
     write_table(folder / "summary.csv", tables.summary)
     _draw(tables, places, axes, folder / "scores.png", seed)
     if folder == Path(predicted) and (folder / "run.json").is_file():
         from delineate.review.report import write_report
 
         write_report(folder)  # it shows the scores
-    return ImageEvaluation(tables, missing)
+    return ImageEvaluation(tables, missing, failed)
 
 
 def _row(name: str, channel: str, plane: Plane, data_range: float | None) -> ImageRow:

@@ -89,9 +89,11 @@ def with_calibration(table: Table, facts: Mapping[str, Any]) -> Table:
     rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
     for kind, own in (facts.get("calibration") or {}).items():
         for measure in ("ece", "overconfidence"):
-            value, low, high, n, level = own[measure]
-            rows.append({"measure": f"{KINDS[kind]}_{measure}", "value": value, "low": low,
-                         "high": high, "level": level, "n": n})  # fmt: skip
+            found = Interval(*own[measure])
+            rows.append({
+                "measure": f"{KINDS[kind]}_{measure}", "value": found.value, "low": found.ends[0],
+                "high": found.ends[1], "level": found.level, "n": found.n,
+            })  # fmt: skip
         count = float(sum(own["count"]))
         rows.append({"measure": f"{kind}_with_probability", "value": count})
     return as_table([{name: row.get(name) for name in table} for row in rows], list(table))
@@ -106,14 +108,15 @@ def calibration_lines(truth: Mapping[str, Any]) -> list[str]:
     """
     told = []
     for kind, own in (truth.get("calibration") or {}).items():
-        ece, over = own["ece"], Interval(*own["overconfidence"])
+        ece, over = Interval(*own["ece"]), Interval(*own["overconfidence"])
         sure = ""
         if over.n > 1 and not over.low <= 0 <= over.high:
             sure = (
                 f", {'too sure' if over.value > 0 else 'not sure enough'} by {abs(over.value):.3f}"
             )
         told.append(
-            f"{kind} {ece[0]:.3f} [{ece[1]:.3f}, {ece[2]:.3f}] of {sum(own['count']):,}{sure}"
+            f"{kind} {ece.value:.3f}{' ' if ece.n > 1 else ''}{ece.bounds()} of "
+            f"{sum(own['count']):,}{sure}"
         )
     return [f"calibration error (ECE): {'; '.join(told)}"] if told else []
 

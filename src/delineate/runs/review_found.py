@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from delineate.metrics import Interval
+from delineate.metrics import Interval, bracketed
+from delineate.review.page import plural
 from delineate.review.report_trust import coverage, no_estimate
 from delineate.review.run_trust import metric_name
 from delineate.runs.review_calibration import calibration_lines
@@ -71,9 +72,10 @@ class Review:
         if self.truth is not None:
             lines += _truth_lines(self.truth)
         for row in self.beside:
+            bounds = bracketed(row["low"], row["high"], "+.3f")
             lines.append(
-                f"model less {row['expert']}: {metric_name(row['score'])} {row['difference']:+.3f} "
-                f"[{row['low']:+.3f}, {row['high']:+.3f}], {row['n']} images, corrected p "
+                f"model less {row['expert']}: {metric_name(row['score'])} {row['difference']:+.3f}"
+                f"{' ' if bounds else ''}{bounds}, {plural(row['n'], 'image')}, corrected p "
                 f"{row['p_holm']:.3g}"
             )
         return lines
@@ -83,8 +85,9 @@ def _truth_lines(truth: Mapping[str, Any]) -> list[str]:
     mean = Interval(*truth["mean"])
     without = f", {truth['without']} without truth" if truth["without"] else ""
     lines = [
-        f"true mean {metric_name(truth['metric'])}: {mean.value:.3f} "
-        f"[{mean.low:.3f}, {mean.high:.3f}] over {truth['images']} images{without}"
+        f"true mean {metric_name(truth['metric'])}: {mean.value:.3f}"
+        f"{' ' if mean.n > 1 else ''}{mean.bounds()} over {plural(truth['images'], 'image')}"
+        f"{without}"
     ]
     for key, text in (
         ("spearman", "Spearman of uncertainty and score"),
@@ -92,5 +95,5 @@ def _truth_lines(truth: Mapping[str, Any]) -> list[str]:
     ):
         if truth[key] is not None:
             found = Interval(*truth[key])
-            lines.append(f"{text}: {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
+            lines.append(f"{text}: {found.value:.3f} {found.bounds()}")
     return lines + calibration_lines(truth)

@@ -112,7 +112,7 @@ def comparison_table(
     Columns ``expert``, ``n``, ``model`` and ``expert_score`` (means over the images of both),
     ``difference`` (model − expert) with ``low`` and ``high``, ``effect``, ``zeros``, ``ties``,
     ``missing``, ``exact``, ``p_value`` and ``p_holm`` (corrected for the number of experts; Holm
-    1979). A row an expert; NaN where there is no common image.
+    1979). A row an expert; NaN where there is no common image, and no interval of one image.
 
     Raises
     ------
@@ -137,8 +137,8 @@ def comparison_table(
         "model": averages[:, 0],
         "expert_score": averages[:, 1],
         "difference": np.array([c.difference.value for c in found]),
-        "low": np.array([c.difference.low for c in found]),
-        "high": np.array([c.difference.high for c in found]),
+        "low": np.array([c.difference.ends[0] for c in found]),
+        "high": np.array([c.difference.ends[1] for c in found]),
         "effect": np.array([c.effect for c in found]),
         "zeros": np.array([c.zeros for c in found], np.int64),
         "ties": np.array([c.ties for c in found], np.int64),

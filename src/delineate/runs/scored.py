@@ -1,0 +1,99 @@
+"""Images that are scored one by one: those that cannot be are told, and the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delineate.errors import AxesError, DataError, ImageError, LabelError, ReadError
+from delineate.runs.predict import Listener
+
+Pair = TypeVar("Pair")
+Result = TypeVar("Result")
+
+_OF_ONE_IMAGE = (AxesError, DataError, ImageError, LabelError, ReadError)
+"""Errors that concern the files of one image."""
+
+
+class NotScored(NamedTuple):
+    """An image whose files cannot be scored, and why."""
+
+    image: str
+    error: str
+
+
+def score_each(
+    pairs: Mapping[str, Pair],
+    score: Callable[[Pair], tuple[Result, str]],
+    listener: Listener | None,
+) -> tuple[dict[str, Result], tuple[NotScored, ...]]:
+    """Score images; what is wrong with the files of one does not stop the others.
+
+    Parameters
+    ----------
+    pairs : by the name of their image; at least one.
+    score : gives the result of a pair, and what to tell of it.
+
+    Raises
+    ------
+    DelineateError : none can be scored; the error of the first.
+    """
+    found: dict[str, Result] = {}
+    failed: list[NotScored] = []
+    first: Exception | None = None
+    for number, (name, pair) in enumerate(pairs.items()):
+        if listener:
+            listener.image(name, number, len(pairs))
+        try:
+            found[name], told = score(pair)
+        except _OF_ONE_IMAGE as error:
+            first = first or error
+            failed.append(NotScored(name, str(error)))
+            told = f"failed: {error}"
+        if listener:
+            listener.finished(name, told)
+    if first is not None and not found:
+        others = f" (nor can any other of {len(pairs)} images be scored)" if len(pairs) > 1 else ""
+        raise type(first)(f"{first}{others}") from first
+    return found, tuple(failed)
+
+
+def scores_table(
+    images: Mapping[str, NDArray[Any]], failed: Iterable[NotScored]
+) -> dict[str, NDArray[Any]]:
+    """scores.csv: the scored images with the status done, then the others, failed by their error.
+
+    Parameters
+    ----------
+    images : columns of the scored ones, image among them.
+    """
+    lost = list(failed)
+    n = len(images["image"])
+    own = {"image": [f.image for f in lost]}
+    columns = {
+        name: np.array([*values.tolist(), *own.get(name, [None] * len(lost))], dtype=object)
+        if lost
+        else values
+        for name, values in images.items()
+    }
+    status = np.array(["done"] * n + ["failed"] * len(lost), dtype=object)
+    errors = np.array([""] * n + [f.error for f in lost], dtype=object)
+    return {"image": columns.pop("image"), "status": status, **columns, "error": errors}
+
+
+def told(failed: Sequence[NotScored], what: str) -> list[str]:
+    """Lines that name what could not be scored; none where all could.
+
+    Parameters
+    ----------
+    what : the files are, in the plural.
+    """
+    if not failed:
+        return []
+    return [
+        f"not scored, since they cannot be: {len(failed)} of the {what}",
+        *(f"  {name}: {error}" for name, error in failed),
+    ]
