@@ -15,7 +15,7 @@ from delineate.cli import main
 from delineate.data.layouts import find_pairs
 from delineate.data.times import time_points
 from delineate.inference.runner import RunOptions
-from delineate.io import read_labels
+from delineate.io import read, read_labels
 from delineate.runs.decode import decode_folder
 from delineate.runs.evaluate import evaluate_folder
 from delineate.runs.export import export_folder
@@ -166,3 +166,32 @@ def test_training_and_scoring_warn_that_they_take_the_first(
         evaluate_folder(labels, labels, tmp_path / "scores")
     (told,) = [r.getMessage() for r in caplog.records]
     assert str(labels) in told
+
+
+def test_corrections_of_scenes_of_other_shapes_train_on_their_own_images(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "slide.ome.tif", ome=True) as file:
+        for seed, side in enumerate((80, 96)):
+            image, _ = domes((side, side), 8, 3 + seed, seed)
+            file.write(image, metadata={"axes": "YX", "Name": f"s{seed}"})
+    out = tmp_path / "out"
+    predict_folder(dome_model(), tmp_path / "slide.ome.tif", out, EXACT, Outputs(rois=True))
+    for given in ({"like": out}, {"images": tmp_path / "slide.ome.tif"}):
+        into = tmp_path / "-".join(given)
+        found = import_folder(out / "rois", into, **given)
+        assert (found.done, found.failed, found.objects) == (2, 0, 7)
+        pairs = find_pairs(into / "data.csv")
+        assert len(pairs) == 2
+        for pair, side in zip(pairs, (80, 96), strict=True):
+            assert pair.labels is not None
+            assert read(pair.image).shape == read_labels(pair.labels).shape == (side, side)
+
+
+def test_places_of_outlines_go_by_the_channels_of_the_scene(tmp_path: Path) -> None:
+    from delineate.runs.export import stack_channels
+
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        file.write(np.zeros((8, 9), np.uint8), metadata={"axes": "YX"})
+        file.write(
+            np.zeros((3, 8, 9), np.uint8), metadata={"axes": "CYX"}, photometric="minisblack"
+        )
+    assert [stack_channels(tmp_path / "a.ome.tif", None, scene) for scene in (0, 1)] == [1, 3]

@@ -170,21 +170,22 @@ def _channels(run: Any, name: str) -> int:
     """Channels of the image that a run had; 1 where it is gone."""
     if not isinstance(run, dict):
         return 1
-    path = next((i["path"] for i in run.get("inputs", ()) if i["name"] == name), "")
+    known = next((i for i in run.get("inputs", ()) if i["name"] == name), {"path": ""})
+    axes = run.get("settings", {}).get("axes")
     try:
-        return stack_channels(Path(path), run.get("settings", {}).get("axes"))
+        return stack_channels(Path(known["path"]), axes, known.get("scene"))
     except DelineateError:
         return 1
 
 
-def stack_channels(path: Path, axes: str | None = None) -> int:
+def stack_channels(path: Path, axes: str | None = None, scene: int | str | None = None) -> int:
     """Channels that ImageJ counts as places in a stack: those of a colour picture are one.
 
     Raises
     ------
     ReadError, AxesError : the image cannot be read.
     """
-    image = read(path, axes=axes)
+    image = read(path, axes=axes, scene=scene)
     return 1 if image.is_rgb else image.n_channels
 
 

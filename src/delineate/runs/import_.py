@@ -12,7 +12,8 @@ import numpy as np
 
 from delineate.errors import DataError, LabelError, ReadError, WriteError
 from delineate.image import Image
-from delineate.io import draw, find_images, read, write_labels, write_table
+from delineate.io import ImageFile, draw, find_images, read, write_image, write_labels, write_table
+from delineate.io.each_scene import each_scene
 from delineate.io.marks import kind_of
 from delineate.io.reading import read_label_image
 from delineate.runs.corrections import compare, recognise
@@ -39,8 +40,9 @@ def import_folder(
 
     Writes OUT/labels/NAME.tif, OUT/classes/NAME.tif where objects have classes (and
     OUT/classes.csv where classes have names), OUT/import.csv with one row an image, and
-    OUT/data.csv, a table of images and labels that training takes as it is. A file that cannot be
-    used is recorded with its reason, and the import goes on. How areas become objects, and who has
+    OUT/data.csv, a table of images and labels that training takes as it is; OUT/images/NAME.tif
+    where the file of an image holds several. A file that cannot be used is recorded with its
+    reason, and the import goes on. How areas become objects, and who has
     contested pixels, is told by `delineate.io.draw.draw`.
 
     Parameters
@@ -84,7 +86,7 @@ def import_folder(
             found = _import(target, pairing.files[target.name], out, axes, nuclei)
         except Exception as error:
             log.debug("%s", target.name, exc_info=True)
-            for room in ("labels", "classes"):
+            for room in ("labels", "classes", "images"):
                 remove(out / room / f"{target.name}.tif")
             found = _failed(target, pairing.files[target.name], error)
         imported.append(found)
@@ -136,22 +138,27 @@ def _targets(images: Path | None, like: Path | None, run: Any) -> list[Target]:
             "that the outlines were exported from (--like)"
         )
     labels = {} if like is None else {file.name: file.path for file in label_files(like)}
-    paths: dict[str, Path] = {}
+    paths: dict[str, ImageFile] = {}
     kinds: dict[str, dict[int, Kind]] = {}
     if isinstance(run, dict) and like is not None:
-        paths = {entry["name"]: Path(entry["path"]) for entry in run.get("inputs", ())}
+        paths = {
+            entry["name"]: ImageFile(Path(entry["path"]), entry["name"], entry.get("scene"))
+            for entry in run.get("inputs", ())
+        }
         for name, table in measurements(like / "objects.csv").items():
             if "class" in table:
                 texts = (kind_of(text) for text in table["class"].tolist())
                 kinds[name] = dict(zip(table["label"].tolist(), texts, strict=True))
     if images is not None:
-        paths = {file.name: file.path for file in find_images(images)}
+        paths = {file.name: file for file in each_scene(find_images(images)).images}
+    there = {name: file for name, file in paths.items() if file.path.exists()}
     return [
         Target(
             name,
-            path if (path := paths.get(name)) is not None and path.exists() else None,
+            there[name].path if name in there else None,
             labels.get(name),
             kinds.get(name, {}),
+            there[name].scene if name in there else None,
         )
         for name in (paths if images is not None else labels)
     ]
@@ -180,7 +187,9 @@ def _claim(out: Path, like: Path | None) -> None:
 def _import(
     target: Target, files: Sequence[DrawingFile], out: Path, axes: str | None, nuclei: bool
 ) -> Imported:
-    image = None if target.image is None else read(target.image, axes=axes)
+    image = None
+    if target.image is not None:
+        image = read(target.image, axes=axes, scene=target.scene)
     before = None if target.labels is None else read_label_image(target.labels)
     frame = _frame(target, image, before)
     drawing = load_drawing(files, frame.shape[-2], nuclei=nuclei)
@@ -199,6 +208,11 @@ def _import(
     labels = drawn.labels
     changes = None if old is None else compare(old, labels)
     write_labels(out / "labels" / f"{target.name}.tif", labels, frame, frame.axes)
+    if image is not None and target.scene is not None:
+        # Training reads the first image of a file only: this one gets a file of its own.
+        copy = out / "images" / f"{target.name}.tif"
+        write_image(copy, image)
+        target = replace(target, image=copy, scene=None)
     kinds = {
         label: target.kinds.get(label) if kind is None else kind
         for label, kind in zip(drawn.ids.tolist()[1:], drawn.kinds[1:], strict=True)

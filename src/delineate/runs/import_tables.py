@@ -41,12 +41,16 @@ class ImportSummary:
 
 @dataclass(frozen=True)
 class Target:
-    """An image whose outlines were corrected: its file, and the labels and classes it had."""
+    """An image whose outlines were corrected: its file, and the labels and classes it had.
+
+    `scene` is its number in a file of several images.
+    """
 
     name: str
     image: Path | None = None
     labels: Path | None = None
     kinds: dict[int, Kind] = field(default_factory=dict)
+    scene: int | str | None = None
 
 
 class Imported(NamedTuple):
