@@ -399,13 +399,14 @@ def test_arrays_in_any_order_of_axes(field: tuple[np.ndarray, np.ndarray]) -> No
         assert model.predict(pixels, axes=axes, options=EXACT).labels.max() == truth.max()
 
 
-def test_channels_are_chosen(field: tuple[np.ndarray, np.ndarray]) -> None:
+def test_channels_are_chosen(field: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     image, truth = field
     pixels = np.stack([np.zeros_like(image), image])
     found = dome_model().predict(pixels, axes="CYX", channels=[1], options=EXACT)
     assert found.labels.max() == truth.max()
-    with pytest.raises(AxesError, match="index 4 is outside axis C"):
-        dome_model().predict(pixels, axes="CYX", channels=[4])
+    tifffile.imwrite(tmp_path / "two.tif", pixels, metadata={"axes": "CYX"})
+    with pytest.raises(AxesError, match=r"two\.tif has 2 channels, .* from 0; asked .* --channels"):
+        dome_model().predict(tmp_path / "two.tif", axes="CYX", channels=[0, 4])
 
 
 def test_a_network_of_planes_takes_as_many_planes_only(

@@ -18,6 +18,7 @@ from conftest import disks, picture, small_recipe
 from delineate.data.augment import Augment
 from delineate.data.layouts import find_pairs
 from delineate.data.normalise import Normalise
+from delineate.data.options import DataOptions
 from delineate.data.patches import Patches
 from delineate.data.samples import Preparation, prepare
 from delineate.errors import DataError, ModelError, RecipeError
@@ -28,6 +29,7 @@ from delineate.methods.flows import Flows
 from delineate.metrics import average_precision, match
 from delineate.model import Model, load
 from delineate.runs import train as runs
+from delineate.runs.members import first_network
 from delineate.runs.train import Silent, train
 from delineate.training import callbacks
 from delineate.training.options import TrainOptions
@@ -386,6 +388,18 @@ def test_progress_counts_to_the_steps_that_are_taken(dataset, tmp_path):
     assert "training 8 steps" in heard.stages
 
 
+def test_no_scale_is_no_warning_where_no_diameter_was_chosen(dataset, tmp_path, caplog):
+    for n in range(1, 6):
+        (dataset / f"images/cell{n}.tif").unlink()
+    recipe = quick(dataset, train__steps=1)
+    default = DataOptions.model_fields["diameter"].default
+    data = recipe.data.model_copy(update={"diameter": default})
+    with caplog.at_level(logging.INFO, "delineate"):
+        train(recipe.model_copy(update={"data": data}), tmp_path / "run")
+    (told,) = [r for r in caplog.records if "the size of objects is not told" in r.message]
+    assert told.levelno == logging.INFO
+
+
 def test_stops_when_the_score_no_longer_grows(dataset, tmp_path, monkeypatch):
     scores = iter([0.1, 0.4, 0.3, 0.2, 0.35, 0.0])
     monkeypatch.setattr(Flows, "score", lambda *_: {"map": next(scores), "ap50": 0.0})
@@ -405,6 +419,10 @@ def test_fine_tuning_starts_from_the_weights_of_a_model(dataset, tmp_path):
     wider = small_recipe(data__images=dataset, network__options={"features": [8, 16, 48]})
     with pytest.raises(ModelError, match=r"do not fit the network: differs in .* instead of"):
         train(wider, tmp_path / "wider", start=base)
+    classes = small_recipe(data__images=dataset, method__classes=2)
+    remedy = r"with method\.classes 0 and not 2: set the same, or leave out --from to train from"
+    with pytest.raises(ModelError, match=f"do not fit .*; it was trained {remedy} the beginning"):
+        first_network(classes, 0, 1, 2, base, False)
     deeper = small_recipe(data__images=dataset, network__options={"features": [8, 16, 32, 64]})
     with pytest.raises(ModelError, match="lacks"):
         train(deeper, tmp_path / "deeper", start=base)
@@ -510,10 +528,13 @@ def test_one_image_trains_alone(dataset, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(runs, "_draw_curves", DRAW)
     for n in range(1, 6):
         (dataset / f"images/cell{n}.tif").unlink()
-    with caplog.at_level(logging.WARNING, "delineate"):
-        model = train(quick(dataset), tmp_path / "run")
+    with caplog.at_level(logging.INFO, "delineate"):
+        model = train(quick(dataset, data__diameter=24), tmp_path / "run")
     assert "cell0 is the only labelled image" in caplog.text
-    assert "do not tell the size of objects" in caplog.text and model.scale is None
+    (told,) = [r for r in caplog.records if "the size of objects is not told" in r.message]
+    assert "by 1 image and this network" in told.message
+    assert told.levelno == logging.WARNING
+    assert model.scale is None
     assert model.description.scores == ({},)
     assert model.description.provenance["steps"] == 8
     rows = rows_of(tmp_path / "run")

@@ -15,6 +15,12 @@ from delineate.image import Image
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in grey (ITU-R BT.601)."""
 
+_SETTINGS = {
+    "C": ("channel", "--channels, in a training data.channels, of targets data.target_channels"),
+    "Z": ("plane", "data.planes"),
+}
+"""What the parts of an axis are called, and the settings that choose among them."""
+
 
 class Selects(Protocol):
     """What says which part of an image is used; `DataOptions` does."""
@@ -139,12 +145,19 @@ def network_channels(
 
 
 def _chosen(image: Image, axis: str, wanted: Sequence[int]) -> Image:
-    """Part of an axis; of one that the image does not have, there is number 0 alone."""
-    if axis in image.axes:
-        return image.select(**{axis: list(wanted)})
-    if any(i not in (0, -1) for i in wanted):
-        what = {"C": "channel", "Z": "plane"}[axis]
+    """Part of an axis; of one that the image does not have, there is number 0 alone.
+
+    Raises
+    ------
+    AxesError : there is no such channel or plane.
+    """
+    n = image.sizes.get(axis, 1)
+    lacking = [i for i in wanted if not -n <= i < n]
+    if lacking:
+        what, settings = _SETTINGS[axis]
+        named = f" ({', '.join(image.channels)})" if axis == "C" and image.channels else ""
         raise AxesError(
-            f"{image.source or 'the image'} has one {what}, number 0; asked for {list(wanted)}"
+            f"{image.source or 'the image'} has {n} {what}{'' if n == 1 else 's'}{named}, "
+            f"numbered from 0; asked for {', '.join(map(str, lacking))}: choose with {settings}"
         )
-    return image
+    return image.select(**{axis: list(wanted)}) if axis in image.axes else image

@@ -31,7 +31,7 @@ def read_ids(
     AxesError, LabelError, ReadError : as for `read_label_image`.
     DataError : a time point is to be chosen, and the file has no time axis.
     """
-    return _selected(_labels(path, axes, time), path, time, Selection(planes=planes)).numpy()
+    return _selected(_labels(path, axes, time), time, Selection(planes=planes)).numpy()
 
 
 class Objects(NamedTuple):
@@ -55,7 +55,7 @@ def read_objects(
 
     found = _labels(path, axes, time)
     meant = true_objects(found.numpy(), path)
-    pixels = _selected(found, path, time, Selection(planes=planes)).numpy()
+    pixels = _selected(found, time, Selection(planes=planes)).numpy()
     if (undecided := np.count_nonzero(meant.left_out(pixels))) > 0:
         raise LabelError(
             f"{path}: {undecided:,} pixels are undecided ({meant.undecided}, says {RECORD}), and "
@@ -93,7 +93,7 @@ def read_soft(
     from delineate.io import read
 
     found = _opened(read, path, axes, "TZYX", "ZYX", "CZYX")
-    soft = _selected(found, path, time, Selection(planes=planes)).channel_first()
+    soft = _selected(found, time, Selection(planes=planes)).channel_first()
     if soft.shape[1:] != shape:
         raise DataError(f"the image has the shape {shape}, its soft labels {path} {soft.shape[1:]}")
     return soft.astype(np.float32)
@@ -117,7 +117,7 @@ def read_target(
     found = _opened(read, path, axes, "TCZYX", "TZYX", "ZYX", "CZYX", "CYX")
     if ndim == 2 and not select.z_channels:
         select = select._replace(z_channels=True)
-    pixels = _selected(found, path, time, select).channel_first()
+    pixels = _selected(found, time, select).channel_first()
     check_pixels(pixels, str(path))
     return pixels
 
@@ -139,7 +139,7 @@ def read_cost(
     from delineate.io import read
 
     found = _opened(read, path, axes, "TZYX", "ZYX")
-    cost = _selected(found, path, time, Selection(planes=planes)).channel_first()
+    cost = _selected(found, time, Selection(planes=planes)).channel_first()
     if len(cost) != 1:
         raise DataError(f"the cost map {path} has {len(cost)} channels, expected one")
     if cost.shape[1:] != shape:
@@ -179,14 +179,11 @@ def at_time(image: Image, time: int | None) -> Image:
     return image.select(T=time)
 
 
-def _selected(image: Image, path: Path, time: int | None, select: Selection) -> Image:
+def _selected(image: Image, time: int | None, select: Selection) -> Image:
     image = at_time(image, time)
     if "Z" not in image.axes:  # the planes are those of the image alone
         select = select._replace(planes=None)
-    try:
-        return select_axes(image, select)
-    except AxesError as error:
-        raise AxesError(f"{path}: {error}") from error
+    return select_axes(image, select)
 
 
 def _opened(read: Callable[..., Image], path: Path, axes: str | None, *letters: str) -> Image:

@@ -13,6 +13,7 @@ from delineate.data.folds import fold_pairs
 from delineate.data.layouts import Pair
 from delineate.data.samples import Sample
 from delineate.data.splits import Split, split_pairs
+from delineate.errors import ModelError
 from delineate.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -100,8 +101,37 @@ def first_network(
         start_encoder(network, recipe.network, ndim)
     else:
         first = start.members[number % len(start.members)]
-        load_strictly(network, first, f"model {start.name}")
+        try:
+            load_strictly(network, first, f"model {start.name}")
+        except ModelError as error:
+            advice = _advice(start, recipe, channels, ndim)
+            raise ModelError(f"{error}; {advice}") from error
     return network
+
+
+def _advice(start: Model, recipe: Recipe, channels: int, ndim: int) -> str:
+    """What to set so that the weights of a model fit a training."""
+    known = _shaping(start.recipe, start.description.in_channels, start.description.ndim)
+    wanted = _shaping(recipe, channels, ndim)
+    told = [
+        f"{key} {known.get(key)} and not {wanted.get(key)}"
+        for key in known | wanted
+        if known.get(key) != wanted.get(key)
+    ]
+    said = f"it was trained with {', '.join(told)}: set the same" if told else "set what it had"
+    return f"{said}, or leave out --from to train from the beginning"
+
+
+def _shaping(recipe: Recipe, channels: int, ndim: int) -> dict[str, object]:
+    """Settings that the shapes of weights depend on."""
+    method = recipe.method.model_dump(include={"name", "classes", "channels", "noise"})
+    network = recipe.network.model_dump(include={"name", "options"})
+    return {
+        **{f"method.{key}": value for key, value in method.items()},
+        **{f"network.{key}": value for key, value in network.items()},
+        "data.in_channels": channels,
+        "data.ndim": ndim,
+    }
 
 
 def member_setting(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from delineate.data.layouts import training_pairs
 from delineate.data.normalise import Normalise
+from delineate.data.options import DataOptions
 from delineate.data.pairs import Pair
 from delineate.data.samples import Preparation, Sample, prepare
 from delineate.data.splits import Split
@@ -311,6 +312,7 @@ def _scale(
     recipe: Recipe, runner: Runner, samples: Sequence[Sample], reporter: Reporter
 ) -> ScaleModel | None:
     from delineate.inference.scale import fit_scale
+    from delineate.review.page import plural
 
     if recipe.data.diameter is None:
         return None
@@ -318,9 +320,12 @@ def _scale(
     used = samples[:: max(1, len(samples) // 120)]
     scale = fit_scale(runner, [s.image for s in used], [s.diameter * s.scale for s in used])
     if scale is None:
-        log.warning(
-            "%d images and this network do not tell the size of objects: the model will find it in "
-            "no image; predict with --diameter, or train with data.diameter null",
-            len(used),
+        # A diameter that nobody chose is no wish that could fail.
+        chosen = recipe.data.diameter != DataOptions.model_fields["diameter"].default
+        log.log(
+            logging.WARNING if chosen else logging.INFO,
+            "the size of objects is not told by %s and this network: the model will find it in no "
+            "image; predict with --diameter, or train with data.diameter null",
+            plural(len(used), "image"),
         )
     return scale
