@@ -342,6 +342,10 @@ def test_results_are_found_under_names_with_dots(tmp_path: Path) -> None:
     run = read_run(folder)
     assert [(i.name, i.sha256) for i in run.images] == [("exp1.2h", "1"), ("exp1", "2")]
     assert [i.picture.name for i in run.images if i.picture] == ["exp1.2h.jpg", "exp1.jpg"]
+    for entry, name in zip(record["inputs"], ("exp1.2h", "exp1"), strict=True):
+        entry["name"] = name  # as a run names them
+    (folder / "run.json").write_text(json.dumps(record))
+    assert [i.picture for i in read_run(folder).images] == [i.picture for i in run.images]
 
 
 def test_the_order_of_images_csv_is_kept(tmp_path: Path) -> None:

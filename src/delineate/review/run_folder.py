@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -206,7 +206,7 @@ def _image(
     folder: Path, name: str, row: Mapping[str, str], entry: Mapping[str, Any], sizes: ObjectSizes
 ) -> ImageResult:
     """Put together what images.csv, run.json and objects.csv say about one image."""
-    stem = _names(name)[-1] if name == entry.get("name") else name  # as outputs are named
+    stems = _names(name) if name == entry.get("name") else [name]  # as outputs may be named
     diameters = sizes.diameters.get(name, np.empty(0, np.float32))
     counted = finite(row.get("objects"))
     status = str(row.get("status") or entry.get("status") or "done")
@@ -221,24 +221,27 @@ def _image(
         seconds=finite(row.get("seconds") or entry.get("seconds")),
         pixel_size=sizes.pixel_size.get(name, nan),
         diameters=diameters[np.isfinite(diameters)],
-        picture=_picture(folder / "overlays", stem),
-        heat=_picture(folder / "uncertainty", stem),
+        picture=_picture(folder / "overlays", stems),
+        heat=_picture(folder / "uncertainty", stems),
         trust=image_trust(row),
         sha256=str(entry.get("sha256") or ""),
         made=read_made(row),
     )
 
 
-def _picture(folder: Path, name: str) -> Path | None:
-    """The picture of an image in a room of the run, if there is one."""
-    parts = PurePosixPath(name).parts
-    if not parts or ".." in parts or PurePosixPath(name).is_absolute():
-        return None
-    path = folder / f"{name}.jpg"
-    try:
-        return path if path.is_file() else None
-    except (OSError, ValueError):  # a name that this file system cannot have
-        return None
+def _picture(folder: Path, names: Iterable[str]) -> Path | None:
+    """The picture of an image in a room of the run, under the first of its names that has one."""
+    for name in names:
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or PurePosixPath(name).is_absolute():
+            continue
+        path = folder / f"{name}.jpg"
+        try:
+            if path.is_file():
+                return path
+        except (OSError, ValueError):  # a name that this file system cannot have
+            continue
+    return None
 
 
 def _names(name: str) -> list[str]:
