@@ -184,9 +184,9 @@ _TRUSTED = {
     "known to models with method.noise only; sharper images help. Epistemic: the turns or members "
     "of the model disagree; more training images like this one help. A single draw has none.",
     "Verdict and expected score": "Verify: as uncertain as a reference image that missed the "
-    "required score, without an uncertainty, or unlike the training images. The expected score is an estimate: a line through "
-    "the reference images, with a 90 % prediction interval. It holds for images like the "
-    "reference.",
+    "required score, without an uncertainty, or unlike the training images. The expected "
+    "score is an estimate: a line through the reference images, with a 90 % prediction interval. "
+    "It holds for images like the reference.",
 }
 _KENDALL = (
     "Kendall A, Gal Y. What uncertainties do we need in Bayesian deep learning for computer "

@@ -149,7 +149,7 @@ def read_run(folder: Path) -> Run:
     folder = Path(folder)
     record = _read_record(folder / "run.json")
     inputs = [i for i in _list(record.get("inputs")) if isinstance(i, dict)]
-    by_name: dict[str, dict[str, Any]] = {}
+    by_name = {str(entry.get("name", "")): entry for entry in inputs}
     for entry in inputs:
         for name in _names(str(entry.get("name", ""))):
             by_name.setdefault(name, entry)
