@@ -47,7 +47,7 @@ def run_ours(folder: Path) -> dict[str, Any]:
 
     from delineate import __version__
     from delineate.methods.flows.dynamics import decode_flows
-    from delineate.methods.flows.targets import flow_targets, remove_bad_flows
+    from delineate.methods.flows.targets import flow_error, flow_targets
 
     labels, flow, inside = (np.load(folder / f"{n}.npy") for n in ("labels", "flow", "inside"))
     seconds = {}
@@ -55,9 +55,13 @@ def run_ours(folder: Path) -> dict[str, Any]:
     np.save(folder / "ours_targets.npy", targets)
     seconds["decode"], found = best_of_three(lambda: decode_flows(flow, inside > 0.5))
     np.save(folder / "ours_decode.npy", found)
-    seconds["filter"], found = best_of_three(
-        lambda: remove_bad_flows(decode_flows(flow, inside > 0.5), flow, 0.4)
-    )
+
+    def filtered() -> Any:
+        found = decode_flows(flow, inside > 0.5)
+        keep = np.concatenate([[False], flow_error(found, flow) <= 0.4])
+        return np.where(keep[found], found, 0)
+
+    seconds["filter"], found = best_of_three(filtered)
     np.save(folder / "ours_filter.npy", found)
     return {"version": f"delineate {__version__}", "seconds": seconds}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from delineate.data.normalise import Normalise, intensity_from_dict
-from delineate.data.stain import StainReference, find_stains, fit_reference
+from delineate.data.stain import StainReference, find_stains
 from delineate.errors import ImageError
 
 RUIFROK = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105]]).T
@@ -44,7 +44,10 @@ def test_an_image_made_from_the_reference_stays_as_it_is(dtype):
     picture = rendered(RUIFROK, amounts())
     top = np.iinfo(dtype).max if dtype != np.float32 else 1
     picture = np.round(picture * top).astype(dtype) if top > 1 else picture.astype(dtype)
-    normalise = Normalise(kind="macenko", reference=fit_reference(picture))
+    stains = find_stains(picture)
+    first, second = (tuple(stain) for stain in stains.vectors.T.tolist())
+    reference = StainReference(haematoxylin=first, eosin=second, maxima=tuple(stains.maxima))
+    normalise = Normalise(kind="macenko", reference=reference)
     intensity = normalise.fit(picture)
     same = intensity.apply(picture)
     assert same.dtype == np.float32

@@ -214,24 +214,6 @@ def doubt_stains(stains: Stains, reference: StainReference) -> None:
         )
 
 
-def fit_reference(data: LazyArray, white: float = 240.0) -> StainReference:
-    """A reference made from an image (3, spatial axes), to which others are brought.
-
-    Raises
-    ------
-    ImageError : as for `find_stains`.
-    """
-    stains = find_stains(data, white)
-    first, second = ([round(float(v), 6) for v in stain] for stain in stains.vectors.T)
-    maxima = [round(float(m), 6) for m in stains.maxima]
-    return StainReference(
-        haematoxylin=(first[0], first[1], first[2]),
-        eosin=(second[0], second[1], second[2]),
-        maxima=(maxima[0], maxima[1]),
-        white=white,
-    )
-
-
 def _no_colour(shape: tuple[int, ...]) -> str:
     return (
         f"stain normalisation takes colour pictures of three channels, this image has {shape[0]}: "
