@@ -202,7 +202,7 @@ def test_tensorboard_on_request(dataset, tmp_path, capsys, no_curves):
     )
     if importlib.util.find_spec("tensorboard") is None:
         assert status == 2
-        assert "pip install 'delineate[tensorboard]'" in err
+        assert "install the extra 'tensorboard' (in a clone: pip install '.[tensorboard]')" in err
         return
     assert status == 0
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

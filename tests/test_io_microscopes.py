@@ -185,5 +185,5 @@ def test_a_missing_library_is_named_with_its_remedy(tmp_path, monkeypatch, suffi
     (tmp_path / f"a.{suffix}").write_bytes(b"anything")
     with pytest.raises(ReadError) as caught:
         read(tmp_path / f"a.{suffix}")
-    assert "pip install 'delineate[formats]'" in str(caught.value)
+    assert "install the extra 'formats' (in a clone: pip install '.[formats]')" in str(caught.value)
     assert module.partition(".")[0] in str(caught.value)

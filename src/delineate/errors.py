@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def to_install(extra: str) -> str:
+    """What a person does to install the libraries of an extra of the package, for messages."""
+    return f"install the extra {extra!r} (in a clone: pip install '.[{extra}]')"
+
+
 class DelineateError(Exception):
     """Base of every error that a user can mend; the command line shows it without a traceback."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from delineate.errors import DelineateError
+from delineate.errors import DelineateError, to_install
 
 
 def info(what: str | None = None, /, *, axes: str | None = None) -> int:
@@ -69,7 +69,7 @@ def _installation() -> None:
     for module, suffix in (("pylibCZIrw", "CZI"), ("nd2", "ND2"), ("liffile", "LIF")):
         from importlib.util import find_spec
 
-        known = "read" if find_spec(module) else "needs: pip install 'delineate[formats]'"
+        known = "read" if find_spec(module) else f"not read: {to_install('formats')}"
         _row(f"{suffix} files", known)
 
 

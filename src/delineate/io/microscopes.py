@@ -1,4 +1,4 @@
-"""CZI, ND2 and LIF, through the libraries of the extra ``delineate[formats]``."""
+"""CZI, ND2 and LIF, through the libraries of the extra ``formats``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.errors import DelineateError, ReadError
+from delineate.errors import DelineateError, ReadError, to_install
 from delineate.io.axes import Raw
 from delineate.io.pick_scene import pick_scene
 from delineate.io.planes import Planes, ReadPlane
@@ -70,7 +70,7 @@ def _file(kind: str, path: Path) -> Iterator[Any]:
     except ImportError as error:
         raise ReadError(
             f"{path}: reading {kind.upper()} needs {_MODULES[kind].partition('.')[0]}, which is "
-            "not installed: pip install 'delineate[formats]'"
+            f"not installed: {to_install('formats')}"
         ) from error
     opener = {"czi": "open_czi", "nd2": "ND2File", "lif": "LifFile"}[kind]
     try:

@@ -29,7 +29,7 @@ def read(path: str | Path, *, axes: str | None = None, scene: int | str | None =
     Parameters
     ----------
     path : TIFF (ImageJ, OME), PNG, JPEG, NPY, OME-Zarr 0.4 or 0.5; CZI, ND2, LIF with the extra
-        ``delineate[formats]``.
+        ``formats`` of the package.
     axes : letters of TCZYX, one for each axis in the file's order (S for colour samples), where
         the file does not say or is wrong, e.g. ``"ZYX"``.
     scene : number (from 0) or name of the image to read in a file that holds several.

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from delineate.data.augment import Augment
 from delineate.data.patches import Batch, Patches
 from delineate.data.samples import Sample
-from delineate.errors import RecipeError
+from delineate.errors import RecipeError, to_install
 from delineate.inference.runner import channels_last, resolve_device
 from delineate.training.callbacks import Progress
 from delineate.training.launch import launch
@@ -52,8 +52,8 @@ def check_options(options: TrainOptions) -> None:
     if options.tensorboard and find_spec("tensorboard") is None:
         raise RecipeError(
             "train.tensorboard needs a package that is not installed: "
-            "pip install 'delineate[tensorboard]', or leave it out; metrics.csv and curves.png "
-            "are written in any case"
+            f"{to_install('tensorboard')}, or leave it out; metrics.csv and curves.png are written "
+            "in any case"
         )
 
 
