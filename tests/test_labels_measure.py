@@ -251,3 +251,12 @@ def test_what_does_not_fit_is_refused() -> None:
         measure(labels, pixel_size={"Y": 0.5, "X": 0.0})
     with pytest.raises(LabelError, match="float"):
         measure(labels * 0.5)
+
+
+@pytest.mark.parametrize("gain", [1e200, 1e-200])
+def test_intensities_of_extreme_size_have_a_deviation(gain: float) -> None:
+    labels = np.repeat([[1, 2]], 50, axis=0).repeat(20, axis=1)
+    pixels = np.random.default_rng(0).normal(5, 2, labels.shape)
+    found = measure(labels, Image(pixels * gain, "YX"))
+    expected = [pixels[labels == n].std() * gain for n in (1, 2)]
+    np.testing.assert_allclose(found["intensity_sd"], expected, rtol=1e-12)

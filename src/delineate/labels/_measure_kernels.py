@@ -213,12 +213,14 @@ def statistics(values: Any, starts: Any, out: Any) -> None:
         for v in part:
             total += v
         mean = total / size
+        part.sort()
+        reach = max(mean - part[0], part[size - 1] - mean)
+        unit = reach if reach > 1e150 or 0 < reach < 1e-150 else 1.0  # whose squares are numbers
         spread = 0.0
         for v in part:
-            spread += (v - mean) ** 2
-        part.sort()
+            spread += ((v - mean) / unit) ** 2
         out[n, 0] = mean
-        out[n, 1] = np.sqrt(spread / size)
+        out[n, 1] = unit * np.sqrt(spread / size)
         out[n, 2] = part[0]
         out[n, 3] = part[size - 1]
         out[n, 4] = (np.float64(part[(size - 1) // 2]) + np.float64(part[size // 2])) / 2
