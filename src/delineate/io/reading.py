@@ -24,7 +24,8 @@ def read(path: str | Path, *, axes: str | None = None, scene: int | str | None =
 
     Axes come from the file, or from `axes`, in the file's order; they are never guessed from
     sizes (`delineate.io.axes` states the rules). Axes T, C, Z of length 1 are dropped. A colour
-    picture has the channels red, green and blue.
+    picture has the channels red, green and blue. Where a TIFF says that 0 is white, intensities are
+    turned round, as viewers show them.
 
     Parameters
     ----------
