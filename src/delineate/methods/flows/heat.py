@@ -20,6 +20,7 @@ MERGE = 32  # runs nearer than this in memory are worked on in one stretch
 SMALLEST = 1e-280  # heat below this has lost digits, or all of them, in double precision
 FLAT = 1e-10  # a gradient this much smaller than the heat is rounding error
 LIMB = 2.0**512  # one unit of the exponents of heat in extended range
+AHEAD = 0.38  # a unit vector leads to the next pixel along an axis from the sine of 22.5 degrees on
 NOTHING = -(2**30)  # exponent of no heat at all
 
 
@@ -41,10 +42,12 @@ def part_flows(
     predicted: NDArray[np.float32],
     out: NDArray[np.float32],
     errors: Floats,
+    far: NDArray[np.bool_],
 ) -> None:
     """Write the flows of some parts into out; or, where that is empty, compare with a prediction.
 
-    One kernel for both, with most of its pieces inlined: compiling takes half as long.
+    One kernel for both, with most of its pieces inlined: compiling takes half as long. Parts that
+    the heat does not fill in time, or not within the range of doubles, are only marked in far.
 
     Parameters
     ----------
@@ -53,9 +56,9 @@ def part_flows(
     predicted : (ndim, pixels of the image), read if out is empty.
     out : (ndim, pixels of the image), or empty.
     errors : (parts,) sum of squared differences to the prediction, written if out is empty.
+    far : (parts,) set where the flow is to come from `delineate.methods.flows.winding`.
     """
     axes = parts.shape.size
-    width = parts.shape[axes - 1]
     for number in chunk:
         part = _prepare(parts, number)
         flow = np.zeros((part.pixels, axes), np.float32)
@@ -63,36 +66,75 @@ def part_flows(
             iterations = np.int64(0)
             for a in range(axes):
                 iterations += 2 * (parts.high[number, a] - parts.low[number, a])
-            _part_flow(part, iterations, flow)
-        i = 0
-        total = 0.0
-        for run in range(parts.first[number], parts.first[number + 1]):
-            row = parts.rows[run] * width
-            for p in range(row + parts.starts[run], row + parts.stops[run]):
-                for a in range(axes):
-                    if out.size:
-                        out[a, p] = flow[i, a]
-                    else:
-                        total += (np.float64(flow[i, a]) - np.float64(predicted[a, p])) ** 2
-                i += 1
-        if errors.size:
-            errors[number] = total
+            heat = np.zeros(part.size)
+            _diffuse(part, iterations, heat)
+            coldest = 1.0
+            for r in range(part.begins.size):
+                for p in range(part.begins[r], part.ends[r]):
+                    coldest = min(coldest, heat[p])
+            if coldest < SMALLEST:
+                far[number] = True
+                continue
+            _direction(part, heat, np.zeros(0, np.int32), flow)
+        _write(parts, number, flow, predicted, out, errors)
+
+
+@njit(cache=True, nogil=True)
+def lay_out(parts: Components, number: int) -> Part:
+    """Lay out one part; for work on it outside this file."""
+    return _prepare(parts, number)
+
+
+@njit(cache=True, nogil=True)
+def spread_heat(part: Part, iterations: int) -> Floats:
+    """Heat of one part in its box, as `part_flows` has it."""
+    heat = np.zeros(part.size)
+    _diffuse(part, iterations, heat)
+    return heat
+
+
+@njit(cache=True, nogil=True)
+def flow_of_heat(
+    parts: Components,
+    number: int,
+    part: Part,
+    heat: Floats,
+    exponent: NDArray[np.int32],
+    predicted: NDArray[np.float32],
+    out: NDArray[np.float32],
+    errors: Floats,
+) -> None:
+    """Write or compare the flow of one part whose heat is heat * LIMB ** exponent in its box."""
+    flow = np.zeros((part.pixels, parts.shape.size), np.float32)
+    _direction(part, heat, exponent, flow)
+    _write(parts, number, flow, predicted, out, errors)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _part_flow(part: Part, iterations: int, flow: NDArray[np.float32]) -> None:
-    """Flow of one connected part, (pixels in raster order, ndim)."""
-    heat = np.zeros(part.size)
-    _diffuse(part, iterations, heat)
-    exponent = np.zeros(0, np.int32)
-    coldest = 1.0
-    for r in range(part.begins.size):
-        for p in range(part.begins[r], part.ends[r]):
-            coldest = min(coldest, heat[p])
-    if coldest < SMALLEST:
-        exponent = np.full(part.size, NOTHING, np.int32)
-        _diffuse_extended(part, iterations, heat, exponent)
-    _direction(part, heat, exponent, flow)
+def _write(
+    parts: Components,
+    number: int,
+    flow: NDArray[np.float32],
+    predicted: NDArray[np.float32],
+    out: NDArray[np.float32],
+    errors: Floats,
+) -> None:
+    """Write the flow of one part, (pixels in raster order, ndim), or compare it."""
+    axes = parts.shape.size
+    width = parts.shape[axes - 1]
+    i = 0
+    total = 0.0
+    for run in range(parts.first[number], parts.first[number + 1]):
+        row = parts.rows[run] * width
+        for p in range(row + parts.starts[run], row + parts.stops[run]):
+            for a in range(axes):
+                if out.size:
+                    out[a, p] = flow[i, a]
+                else:
+                    total += (np.float64(flow[i, a]) - np.float64(predicted[a, p])) ** 2
+            i += 1
+    if errors.size:
+        errors[number] = total
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -198,7 +240,7 @@ def _diffuse(part: Part, iterations: int, heat: Floats) -> None:
         else:
             stretches[count, 0], stretches[count, 1] = part.begins[r], part.ends[r]
             count += 1
-    rows = _steps(part.strides[:-1])
+    rows = neighbour_steps(part.strides[:-1])
     one = np.uint64(1)  # unsigned positions spare a test for negative ones and give vector code
     share = 1.0 / part.sources.size
     for _ in range(iterations):
@@ -220,7 +262,7 @@ def _diffuse(part: Part, iterations: int, heat: Floats) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _steps(strides: Ints) -> Ints:
+def neighbour_steps(strides: Ints) -> Ints:
     """Steps to a pixel's 3^n - 1 neighbours in the flat box; k and -1 - k are opposite."""
     offsets = _offsets(strides.size)
     steps = np.zeros(offsets.shape[0], np.int64)
@@ -244,74 +286,6 @@ def _offsets(axes: int) -> Ints:
 
 
 @njit(cache=True, nogil=True)
-def _reach(part: Part, steps: Ints, scratch: Floats) -> int:
-    """Steps from the sources to the farthest pixel of the part, within it."""
-    for p in range(scratch.size):
-        scratch[p] = 0.0
-    for r in range(part.begins.size):
-        for p in range(part.begins[r], part.ends[r]):
-            scratch[p] = 1.0
-    queue = np.empty(part.pixels, np.int64)
-    tail = 0
-    for source in part.sources:
-        scratch[source] = 0.0
-        queue[tail] = source
-        tail += 1
-    head, rounds = 0, -1
-    while head < tail:
-        end = tail
-        rounds += 1
-        while head < end:
-            for step in steps:
-                p = queue[head] + step
-                if scratch[p] == 1.0:
-                    scratch[p] = 0.0
-                    queue[tail] = p
-                    tail += 1
-            head += 1
-    return rounds
-
-
-@njit(cache=True, nogil=True)
-def _diffuse_extended(
-    part: Part, iterations: int, heat: Floats, exponent: NDArray[np.int32]
-) -> None:
-    """As `_diffuse`, for heat out of the range of doubles: the heat is heat * LIMB ** exponent.
-
-    For long and thin parts: in a line one pixel wide heat falls by a factor of eight per pixel.
-    """
-    steps = _steps(part.strides)
-    reach = _reach(part, steps, heat)
-    if reach > iterations:
-        iterations = 2 * reach
-    for p in range(heat.size):
-        heat[p] = 0.0
-    next_heat, next_exponent = heat.copy(), exponent.copy()
-    for _ in range(iterations):
-        for source in part.sources:
-            before = heat[source] if exponent[source] == 0 else 0.0
-            heat[source], exponent[source] = before + 1.0 / part.sources.size, 0
-        for r in range(part.begins.size):
-            for p in range(part.begins[r], part.ends[r]):
-                top = exponent[p]
-                for step in steps:
-                    top = max(top, exponent[p + step])
-                if top == NOTHING:
-                    continue
-                total = _at(heat, exponent, p, top)
-                for step in steps:
-                    total += _at(heat, exponent, p + step, top)
-                total /= steps.size + 1
-                if total < 1.0 / np.sqrt(LIMB):
-                    total *= LIMB
-                    top -= 1
-                next_heat[p], next_exponent[p] = total, top
-        for r in range(part.begins.size):
-            for p in range(part.begins[r], part.ends[r]):
-                heat[p], exponent[p] = next_heat[p], next_exponent[p]
-
-
-@njit(cache=True, nogil=True)
 def _at(heat: Floats, exponent: NDArray[np.int32], p: int, top: int) -> float:
     """Heat of a pixel in units of LIMB ** top, which is no less than its own exponent."""
     if exponent.size == 0 or exponent[p] == top:
@@ -326,12 +300,14 @@ def _direction(
     """Write unit vectors along the gradient of heat, (pixels, ndim); 0 where there is none.
 
     Central differences along the axes; where they vanish (a pixel whose neighbours are all across
-    corners), the mean direction of all neighbours weighted by their heat.
+    corners), the mean direction of all neighbours weighted by their heat. The same in heat of
+    extended range where they lead astray: in a line one pixel wide the way may go on across a
+    corner, where central differences do not look.
     """
     axes = part.strides.size
     slope = np.empty(axes)
     around = _offsets(axes)
-    steps = _steps(part.strides)
+    steps = neighbour_steps(part.strides)
     i = 0
     for r in range(part.begins.size):
         for p in range(part.begins[r], part.ends[r]):
@@ -349,6 +325,8 @@ def _direction(
                     one = _at(heat, exponent, p + part.strides[a], top)
                     slope[a] = one - _at(heat, exponent, p - part.strides[a], top)
                     steepest = max(steepest, abs(slope[a]))
+                if steepest > flat and _astray(heat, exponent, p, top, slope, part.strides):
+                    steepest = 0.0
             if steepest <= flat:
                 for a in range(axes):
                     slope[a] = 0.0
@@ -367,3 +345,25 @@ def _direction(
                 for a in range(axes):
                     flow[i, a] = slope[a] / np.sqrt(length)
             i += 1
+
+
+@njit(cache=True, nogil=True)
+def _astray(
+    heat: Floats,
+    exponent: NDArray[np.int32],
+    p: int,
+    top: int,
+    slope: Floats,
+    strides: Ints,
+) -> bool:
+    """Tell whether the neighbour to which a slope leads is no warmer than the pixel itself."""
+    length = 0.0
+    steepest = np.abs(slope).max()
+    for along in slope:
+        length += (along / steepest) ** 2
+    ahead = p
+    for a in range(slope.size):
+        along = slope[a] / steepest / np.sqrt(length)
+        if abs(along) > AHEAD:
+            ahead += strides[a] if along > 0 else -strides[a]
+    return _at(heat, exponent, ahead, top) <= _at(heat, exponent, p, top)
