@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import lightning
@@ -17,6 +18,7 @@ from delineate.data.patches import Batch
 from delineate.runs import train as runs
 from delineate.runs.train import Silent
 from delineate.training.average import Average
+from delineate.training.norms import FreshNorms
 from delineate.training.options import TrainOptions
 
 STEPS, ROUNDS = 6, 3
@@ -109,7 +111,7 @@ class Save(Callback):
 
 def run(
     folder: Any,
-    average: Average | None,
+    average: Callback | None,
     manual: bool = False,
     validate: bool = True,
     start: Any = None,
@@ -173,6 +175,37 @@ def test_ema_follows_its_formula_and_does_not_change_the_training(tmp_path):
             np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+def statistics(state: dict[str, Tensor], batches: int = STEPS) -> dict[str, Tensor]:
+    """By hand: means over batches of mean and unbiased variance before the norm."""
+    means, variances = [], []
+    for batch in islice(DataLoader(Noise(), 4), batches):
+        x = nn.functional.conv2d(batch.image, state["network.0.weight"], state["network.0.bias"])
+        x = x.transpose(0, 1).flatten(1)
+        means.append(x.mean(1))
+        variances.append(x.var(1))
+    found = {"running_mean": means, "running_var": variances}
+    return {f"network.1.{name}": torch.stack(values).mean(0) for name, values in found.items()}
+
+
+@pytest.mark.parametrize("validate", [True, False])
+def test_fresh_statistics_are_validated_and_kept_and_change_no_step(tmp_path, validate):
+    _, plain = run(tmp_path / "plain", None, validate=validate)
+    module, after = run(tmp_path / "run", FreshNorms(4), validate=validate)
+    for a, b in zip(plain, after, strict=True):
+        assert all(np.array_equal(v, learnt(b, False)[k]) for k, v in learnt(a, False).items())
+    state = torch.load(tmp_path / "run" / "2.ckpt", weights_only=True)["state_dict"]
+    for name, expected in statistics(state, 4).items():
+        torch.testing.assert_close(state[name], expected, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(plain[-1][name], expected, rtol=1e-2)
+        if validate:
+            torch.testing.assert_close(module.validated[-1][name], expected)
+
+
+def test_fresh_statistics_and_averages_exclude_each_other():
+    with pytest.raises(ValueError, match=r"norm_batches \(8\) and train\.average \(ema\)"):
+        TrainOptions(average="ema", norm_batches=8)
+
+
 @pytest.mark.parametrize("validate", [True, False])
 def test_swa_is_the_plain_mean_with_statistics_of_its_own(tmp_path, validate):
     first = 8
@@ -182,19 +215,10 @@ def test_swa_is_the_plain_mean_with_statistics_of_its_own(tmp_path, validate):
     for name, value in learnt(state, False).items():
         expected = np.mean([weights[name] for weights in late], axis=0)
         np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6, err_msg=name)
-    # The statistics by hand: means over batches of mean and unbiased variance before the norm.
-    means, variances = [], []
-    conv = nn.functional.conv2d
-    for batch in DataLoader(Noise(), 4):
-        x = conv(batch.image, state["network.0.weight"], state["network.0.bias"])
-        x = x.transpose(0, 1).flatten(1)
-        means.append(x.mean(1))
-        variances.append(x.var(1))
-    for name, values in (("running_mean", means), ("running_var", variances)):
-        expected = torch.stack(values).mean(0)
-        torch.testing.assert_close(state[f"network.1.{name}"], expected, rtol=1e-4, atol=1e-5)
+    for name, expected in statistics(state).items():
+        torch.testing.assert_close(state[name], expected, rtol=1e-4, atol=1e-5)
         if validate:
-            torch.testing.assert_close(module.validated[-1][f"network.1.{name}"], expected)
+            torch.testing.assert_close(module.validated[-1][name], expected)
     # Before the mean began, the weights themselves were validated and kept.
     early = torch.load(tmp_path / "run" / "0.ckpt", weights_only=True)
     assert "trained" not in early
@@ -281,6 +305,29 @@ def test_a_recipe_keeps_the_average_and_goes_on_after_a_kill(dataset, tmp_path, 
         assert torch.equal(value, last["state_dict"][f"network.{name}"]), name
     assert any(not torch.equal(v, last["trained"][f"network.{n}"]) for n, v in whole.items())
     assert last["callbacks"]["Average"]["updates"] == (8 if kind == "ema" else 4)
+
+
+def test_a_killed_run_with_fresh_statistics_ends_alike(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "_draw_curves", lambda metrics: None)
+    recipes = [
+        small_recipe(
+            data__images=dataset,
+            data__validation=0,
+            train__steps=8,
+            train__validate_every=2,
+            train__patch=32,
+            train__batch=2,
+            train__norm_batches=batches,
+            network__options={"features": [4, 8]},
+        )
+        for batches in (0, 2)
+    ]
+    plain = runs.train(recipes[0], tmp_path / "plain").members[0]
+    whole = runs.train(recipes[1], tmp_path / "whole").members[0]
+    with pytest.raises(KeyboardInterrupt):
+        runs.train(recipes[1], tmp_path / "again", reporter=KillReporter(7))
+    assert_equal(dict(runs.train(recipes[1], tmp_path / "again").members[0]), dict(whole))
+    assert any(not torch.equal(v, plain[n]) for n, v in whole.items() if "running_var" in n)
 
 
 def test_the_learning_rate_stays_where_the_plain_mean_begins():

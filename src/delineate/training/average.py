@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch.callbacks import Callback
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import update_bn
+from torch import Tensor
 
-from delineate.training.adversarial import shown
+from delineate.training.norms import networks_of, refresh_norms
 
 BATCHES = 32
 """Training batches from which the statistics of batch norms are computed anew."""
@@ -129,37 +125,14 @@ class Average(Callback):
     def _refresh(self, trainer: Any, module: Any) -> None:
         """Compute the statistics of batch norms anew, for the weights that the module now has."""
         self.fresh = self.step
-        for name, network in _networks(module).items():
-            norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
-            if self.kind == "ema" or not norms:
-                continue
-            with torch.no_grad(), trainer.precision_plugin.forward_context():
-                update_bn(_inputs(trainer, module, name), network)
-            for norm in norms:
-                for value in (norm.running_mean, norm.running_var):
-                    if value is not None:  # each process saw other batches
-                        value.copy_(trainer.strategy.reduce(value, reduce_op="mean"))
-
-
-def _networks(module: Any) -> dict[str, nn.Module]:
-    parts = {name: getattr(module, name, None) for name in ("network", "back")}
-    return {name: part for name, part in parts.items() if part is not None}
+        if self.kind == "swa":
+            refresh_norms(trainer, module, BATCHES)
 
 
 def _weights(module: Any) -> dict[str, Tensor]:
     """Parameters and buffers of the networks, in place, by their names in the module's state."""
     return {
         f"{part}.{name}": value.detach()
-        for part, network in _networks(module).items()
+        for part, network in networks_of(module).items()
         for name, value in network.state_dict().items()
     }
-
-
-def _inputs(trainer: Any, module: Any, name: str) -> Iterator[Tensor]:
-    """What a network is given in the first training batches of this round."""
-    for batch in islice(trainer.train_dataloader, BATCHES):
-        forth, back = batch if isinstance(batch[0], tuple) else (batch, batch)
-        image = forth.image
-        if name == "back":
-            image = shown(module.method.true_picture(back.targets), back.valid)
-        yield image.to(module.device)

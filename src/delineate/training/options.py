@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from delineate.errors import RecipeError
 
@@ -84,6 +84,12 @@ class TrainOptions(BaseModel):
     average_from: float = Field(
         0.75, ge=0, lt=1, description="swa: share of the steps after which the mean begins"
     )
+    norm_batches: int = Field(
+        0,
+        ge=0,
+        description="batches over which the statistics of batch norms are computed anew before "
+        "each validation; 0: their moving averages, which a few images with outliers can spoil",
+    )
     processes: int = Field(
         1,
         ge=1,
@@ -135,6 +141,15 @@ class TrainOptions(BaseModel):
     def _listed(cls, value: Any) -> Any:
         """Numbers with commas, as the command line gives them."""
         return tuple(value.split(",")) if isinstance(value, str) and "," in value else value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> TrainOptions:
+        if self.average and self.norm_batches:
+            raise ValueError(
+                f"train.norm_batches ({self.norm_batches}) and train.average ({self.average}) "
+                "exclude each other: an average has statistics of its own. Set norm_batches to 0"
+            )
+        return self
 
     def patch_shape(self, ndim: int) -> tuple[int, ...]:
         """Spatial shape of a patch.

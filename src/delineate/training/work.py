@@ -21,6 +21,7 @@ from delineate.inference.runner import resolve_device, resolve_precision
 from delineate.training.average import Average
 from delineate.training.callbacks import Keep, Log
 from delineate.training.freeze import FrozenEncoder
+from delineate.training.norms import FreshNorms
 from delineate.training.options import TrainOptions
 from delineate.training.processes import Share, strategy
 
@@ -104,6 +105,8 @@ class Work:
         if options.average is not None:
             first = options.average_first if options.average == "swa" else 0
             callbacks.append(Average(options.average, options.average_decay, first))
+        if options.norm_batches:
+            callbacks.append(FreshNorms(options.norm_batches))
         if module.monitor and options.patience:
             # It judges before the checkpoints of the round are written, so that they know of it.
             callbacks.append(
