@@ -35,7 +35,7 @@ from delineate.uncertainty import (
 
 def show(name: str, values: list[float]) -> None:
     i = bootstrap_interval(np.array(values), np.random.default_rng(0))
-    print(f"| {name} | {i.n} | {i.value:.3f} [{i.low:.3f}, {i.high:.3f}] |", flush=True)
+    print(f"| {name} | {i.n} | {i.value:.3f} {i.bounds()} |", flush=True)
 
 
 def file(folder: Path, name: str) -> Path:

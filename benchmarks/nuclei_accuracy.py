@@ -30,7 +30,7 @@ def show(name: str, scores: dict[str, np.ndarray], kinds: dict[str, str]) -> Non
         cells = []
         for values in (each[:, 0], each.mean(axis=1)):
             i = bootstrap_interval(values, np.random.default_rng(0))
-            cells.append(f"{i.value:.3f} [{i.low:.3f}, {i.high:.3f}]")
+            cells.append(f"{i.value:.3f} {i.bounds()}")
         print(f"| {name} | {kind} | {len(each)} | {cells[0]} | {cells[1]} |", flush=True)
 
 

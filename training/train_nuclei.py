@@ -1,6 +1,8 @@
-"""Train the `nuclei` model of the package (or a shorter one for comparisons) and write its card.
+"""Train the `nuclei` model of the package (or a shorter one for comparisons).
 
-    python training/train_nuclei.py DATA OUT [--train.steps 3000 …]
+    python training/train_nuclei.py DATA FIRST --data.diameter 20 --train.patch 160 \\
+        --train.steps 7000 --train.learning_rate 0.003 --augment.gamma 0.25
+    python training/train_nuclei.py DATA OUT --from FIRST/model --train.processes 2 --train.batch 4
 
 DATA is the nuclei set: images/, labels/ and splits.csv with the columns image, split, kind. Its
 split `val` is never looked at here: a tenth of `train` chooses the best weights. Histology and
