@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from delineate.io import find_images, read_labels
-from delineate.metrics import bootstrap_interval
+from delineate.metrics import Interval, bootstrap_interval
 from delineate.model import Model, load
 from delineate.uncertainty import (
     Reference,
@@ -31,6 +31,10 @@ from delineate.uncertainty import (
     pixel_reliability,
     ranking,
 )
+
+
+def shown(interval: Interval) -> str:
+    return f"{interval.value:.2f} {interval.bounds('.2f')}"
 
 
 def show(name: str, values: list[float]) -> None:
@@ -91,8 +95,8 @@ def main() -> None:
 
     reference = Reference.from_dict(model.description.reference)
     order = ranking(reference, 0.7, np.random.default_rng(0))
-    print(f"images left out: {order.n}, Spearman(U, Dice) {order.spearman}")
-    print(f"failures (Dice < 0.7): {order.failures}, AUROC {order.auroc}")
+    print(f"images left out: {order.n}, Spearman(U, Dice) {shown(order.spearman)}")
+    print(f"failures (Dice < 0.7): {order.failures}, AUROC {shown(order.auroc)}")
 
     groups = {"test": [file(args.data / "images", name) for name in test]}
     groups |= {p.name: [i.path for i in find_images(p / "images")] for p in labs(args.others)}
@@ -109,7 +113,7 @@ def main() -> None:
         values = np.array([row[place] for row in rows])
         known = np.isfinite(values)
         found = auroc_interval(values[known], shifted[known], np.random.default_rng(0))
-        print(f"other labs told apart by {what}: AUROC {found}")
+        print(f"other labs told apart by {what}: AUROC {shown(found)}")
 
     temperature = method.temperature
     for name, value in (("temperature 1", 1.0), (f"temperature {temperature:.2f}", temperature)):

@@ -86,7 +86,7 @@ def three(**columns: Any) -> dict[str, dict[str, Any]]:
             "uncertainty": u,
             "aleatoric": 0.75 * u,
             "epistemic": 0.25 * u,
-            "novelty": 1.0 + 20 * u,
+            "novelty": 1.0 + 40 * u,
             "expected_score": 1 - 4 * u,
             "expected_low": 0.9 - 4 * u,
             "expected_high": 1.0,
@@ -111,7 +111,7 @@ def test_every_card_says_how_far_to_trust_it(tmp_path: Path) -> None:
     assert [c["data-verdict"] for c in cards] == ["verify", "verify", "accept"]
     first = text[text.index('data-name="worst"') : text.index('data-name="middle"')]
     words = Page(f"<figure {first.rsplit('<figure', 1)[0]}").text
-    for said in ("0.120", "≈\u20090.52", "mAP, estimate", "0.42–1.00", "Novelty 3.40", "verify"):
+    for said in ("0.120", "≈\u20090.52", "mAP, estimate", "0.42–1.00", "Novelty 5.80", "verify"):
         assert " ".join(said.split()) in words, said
     bar = page.all("svg", class_="spread")[0]["aria-label"]
     assert bar == "0.120 of at most 0.25: 0.0900 aleatoric, 0.0300 epistemic"
@@ -185,7 +185,7 @@ def test_what_is_unlike_the_training_images_is_said_wherever_it_is_shown(tmp_pat
     folder = judged(tmp_path / "out", images, quality=quality(expected=mean))
     page, text = page_of(folder)
     for said in (
-        "1 image is unlike the training images (novelty above 2).",
+        "1 image is unlike the training images (novelty above 3).",
         "images unlike the training images come first, then the most uncertain",
         "over 2 of 3 images; 1 unlike the training images",
         "mAP, estimate none would hold", "Why unlike the training images", "Novelty 12.0",
@@ -194,7 +194,7 @@ def test_what_is_unlike_the_training_images_is_said_wherever_it_is_shown(tmp_pat
         assert said in page.text, said
     assert 'data-value="12">12.0 <span class="ci">unlike the training images' in text
     assert len(circles(chart(text, "Novelty of 3 images"), "novel")) == 1
-    words = page.text.replace("(novelty above 2)", "")
+    words = page.text.replace("(novelty above 3)", "")
     assert words.count("beyond the reference") == 0
 
 

@@ -43,7 +43,7 @@ def test_an_image_unlike_the_training_images_leads_and_is_to_be_verified(runs: R
     assert [r["expected_score"] == "" for r in table] == [True] * 3 + [False] * 4
     assert [r["extrapolated"] for r in table] == ["", "", "", "1", "0", "0", "0"]
     lines = "\n".join(found.lines())
-    assert f"{UNLIKE}: 2 of 7 images (novelty above 2), first in the queue" in lines
+    assert f"{UNLIKE}: 2 of 7 images (novelty above 3), first in the queue" in lines
     assert "to verify: 6 of 7 images" in lines
     assert (
         f"an estimate over 4 of 7 images; 1 without objects, 2 {UNLIKE}, 1 beyond the reference"
@@ -55,7 +55,7 @@ def test_an_image_unlike_the_training_images_leads_and_is_to_be_verified(runs: R
 
 
 def test_no_expected_mean_of_strangers_alone(runs: Runs) -> None:
-    out = seven(runs, None, **{f"i{k}": 3.0 + k for k in range(6)})
+    out = seven(runs, None, **{f"i{k}": 4.0 + k for k in range(6)})
     found = review_folder(out)
     assert {r["verdict"] for r in rows(out)} == {"verify", ""}  # i6: no score was required
     told = "no image that is like the training images has an uncertainty"

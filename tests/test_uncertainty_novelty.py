@@ -79,9 +79,9 @@ def test_held_out_images_are_a_better_reference_where_there_are_some() -> None:
         fit_features(known, held_out[:0])
 
 
-def test_an_image_is_novel_beyond_twice_the_usual_distance() -> None:
-    assert NOVEL == 2
-    assert [is_novel(n) for n in (0.5, 2.0, 2.001, 12.0, math.inf)] == [False, False] + [True] * 3
+def test_an_image_is_novel_beyond_thrice_the_usual_distance() -> None:
+    assert NOVEL == 3
+    assert [is_novel(n) for n in (0.5, 3.0, 3.001, 12.0, math.inf)] == [False, False] + [True] * 3
     assert not is_novel(None) and not is_novel(math.nan)
 
 

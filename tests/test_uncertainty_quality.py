@@ -59,9 +59,9 @@ def test_the_verdict_is_verify_from_u_min_on_and_wherever_u_is_missing() -> None
 
 
 def test_no_uncertainty_vouches_for_an_image_unlike_the_training_images() -> None:
-    assert verdict(0.02, 0.05, 12.0) == verdict(0.02, math.inf, 2.01) == "verify"
-    assert verdict(0.02, 0.05, 2.0) == verdict(0.02, 0.05, NAN) == "accept"
-    reasons = [reason_to_verify(u, 0.05, n) for u, n in ((0.1, 3.0), (NAN, 1.0), (0.05, 1.0))]
+    assert verdict(0.02, 0.05, 12.0) == verdict(0.02, math.inf, 3.01) == "verify"
+    assert verdict(0.02, 0.05, 3.0) == verdict(0.02, 0.05, NAN) == "accept"
+    reasons = [reason_to_verify(u, 0.05, n) for u, n in ((0.1, 4.0), (NAN, 1.0), (0.05, 1.0))]
     assert reasons == [UNLIKE, NOTHING, UNCERTAIN]
     assert reason_to_verify(0.02, 0.05, 1.0) == ""
 

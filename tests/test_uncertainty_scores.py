@@ -113,11 +113,11 @@ def test_images_unlike_the_training_images_lead_whatever_their_uncertainty() -> 
     nan = math.nan
     u = [0.20, 0.02, nan, nan, nan, 0.10]
     whole = [0.05, 0.01, 0.002, 0.001, nan, 0.09]
-    novelty = [1.9, 12.0, 1.0, 3.0, nan, nan]
+    novelty = [2.9, 12.0, 1.0, 4.0, nan, nan]
     assert rank(u, whole, novelty).tolist() == [1, 3, 2, 0, 5, 4]
-    assert rank(u, whole, [2.0] * 6).tolist() == rank(u, whole).tolist()
+    assert rank(u, whole, [3.0] * 6).tolist() == rank(u, whole).tolist()
     # An image that a model made in a single draw has no uncertainty, and may be novel all the same.
-    assert rank([nan, nan], [nan, nan], [1.0, 2.5]).tolist() == [1, 0]
+    assert rank([nan, nan], [nan, nan], [1.0, 3.5]).tolist() == [1, 0]
 
 
 values = st.one_of(st.just(math.nan), st.floats(0, 0.25))
