@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -165,21 +168,35 @@ def test_adversarial_regimes_are_tried_with_their_judges(monkeypatch):
     assert len(found.trials) == 2
 
 
-def test_memory_grows_with_the_batch(monkeypatch):
-    monkeypatch.setattr(batches, "_faster", lambda *_: True)
-    monkeypatch.setattr(batches, "LARGEST", 32)
+GROWING = """
+import torch
+from delineate.training import batches
+from test_training_batch import Seen, find
+
+class Wide(Seen):
+    def forward(self, x):
+        return self.conv(x.repeat(1, 1, 32, 32))[..., :16, :16]
+
+batches.SECONDS, batches.LARGEST, batches._faster = 0.01, 32, lambda *_: True
+Seen.sizes = []
+print(*(trial.memory for trial in find(Wide()).trials))
+"""
+
+
+def test_memory_grows_with_the_batch():
     if batches.used_memory() is None:
         return  # this system does not tell
-
-    def wide(network: Seen, x: Tensor) -> Tensor:
-        out: Tensor = network.conv(x.repeat(1, 1, 32, 32))
-        return out[..., :16, :16]
-
-    monkeypatch.setattr(Seen, "forward", wide)
-    found = find(Seen())
-    first, last = found.trials[0].memory, found.trials[-1].memory
-    assert first is not None
-    assert last is not None
+    # In a process of its own: memory that other tests gave back would be used again, unseen.
+    paths = [str(Path(__file__).parent), *sys.path]
+    ran = subprocess.run(
+        [sys.executable, "-c", GROWING],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not ran.returncode, ran.stderr
+    first, *_, last = (int(word) for word in ran.stdout.split()[-6:])
     # 32 patches of 512² float32; those after the convolution may be gone when memory is looked at.
     assert last > first + 32 * 512 * 512 * 4 * 0.8
 
