@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import tifffile
 from roifile import ImagejRoi
+from scipy import ndimage
 
 from delineate.cli import main
-from delineate.io import Drawing, load_rois, write_labels, write_table
+from delineate.io import Drawing, load_geojson, load_rois, read_labels, write_labels, write_table
+from delineate.io.reading import read_label_image
 from delineate.runs.export import export_folder, measurements
+from delineate.runs.import_ import import_folder
 
 
 def make_run(out: Path, axes: str = "YX", channels: str = "YX") -> np.ndarray:
@@ -163,3 +166,75 @@ def test_the_command_tells_what_failed_and_what_was_simplified(
         assert ("3 objects in 1 image simplified" in told) is (options == ["--outlines"])
         assert ("b: failed: " in told) is bool(status)
         write_labels(source / "b.tif", np.stack([intricate()] * 2), axes="ZYX")
+
+
+def mask(white: int = 1) -> np.ndarray:
+    """Three objects, one of pixels that meet at a corner, all of one value."""
+    labels = np.zeros((30, 30), np.uint8)
+    labels[2:8, 2:8] = labels[12:18, 12:18] = labels[18:22, 18:22] = labels[4:9, 20:28] = white
+    return labels
+
+
+@pytest.mark.parametrize("white", [1, 255])
+def test_the_parts_of_a_mask_are_objects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], white: int
+) -> None:
+    expected, _ = ndimage.label(mask(), np.ones((3, 3)))
+    for name, labels in (("a", mask(white)), ("b", mask(7)), ("c", mask(white) * (expected == 1))):
+        write_labels(tmp_path / "mine" / f"{name}.tif", labels)
+    formats = ("rois", "geojson", "outlines", "zarr")
+    with pytest.raises(SystemExit):
+        main(["export", str(tmp_path / "mine"), *(f"--{kind}" for kind in formats)])
+    told = capsys.readouterr().err
+    assert "masks among the label files: 1; their connected parts are the objects" in told
+    assert "undecided" not in told
+    found = read_labels(tmp_path / "zarr" / "a.ome.zarr")
+    np.testing.assert_array_equal(found, expected)
+    for areas in (drawn(tmp_path).areas, load_geojson(tmp_path / "geojson" / "a.geojson").areas):
+        assert [area.label for area in areas] == [1, 2, 3]
+    # Another number, and a single part, are what they were.
+    assert {a.label for a in load_geojson(tmp_path / "geojson" / "b.geojson").areas} == {7}
+    assert np.unique(read_labels(tmp_path / "zarr" / "c.ome.zarr")).tolist() == [0, 1]
+    back = import_folder(tmp_path / "rois", tmp_path / "data", like=tmp_path / "mine")
+    assert back.changes is not None
+    assert (back.changes.unchanged, back.objects, back.failed) == (5, 5, 0)
+    np.testing.assert_array_equal(read_labels(tmp_path / "data" / "labels" / "a.tif"), expected)
+
+
+def test_labels_of_a_run_are_no_mask(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    make_run(run)
+    write_labels(run / "labels" / "a.tif", mask())
+    for source in (run, run / "labels", run / "labels" / "a.tif"):
+        found = export_folder(source, tmp_path, ["rois"])
+        assert (found.done, found.masks) == (1, 0)
+        assert {area.label for area in drawn(tmp_path).areas} == {1}
+
+
+def test_no_two_times_of_a_mask_share_an_id(tmp_path: Path) -> None:
+    one = np.where(ndimage.label(mask(), np.ones((3, 3)))[0] == 1, 1, 0).astype(np.uint8)
+    write_labels(tmp_path / "m" / "many.tif", np.stack([mask(), mask() * 0, mask()]), axes="TYX")
+    write_labels(tmp_path / "m" / "single.tif", np.stack([one, one, one]), axes="TYX")
+    found = export_folder(tmp_path / "m", tmp_path, ["zarr"])
+    assert (found.done, found.masks) == (2, 1)
+    many = read_label_image(tmp_path / "zarr" / "many.ome.zarr").numpy()
+    assert [np.unique(frame).tolist() for frame in many] == [[0, 1, 2, 3], [0], [0, 4, 5, 6]]
+    single = read_label_image(tmp_path / "zarr" / "single.ome.zarr")
+    assert np.unique(single.numpy()).tolist() == [0, 1]  # one object that stays itself
+
+
+def test_undecided_pixels_are_exported_as_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = mask()
+    labels[:, :5] = 255
+    write_labels(tmp_path / "labels" / "a.tif", labels)
+    (found,) = export_folder(tmp_path / "labels", tmp_path, ["rois"]).failed
+    assert "holds 0, 1 and 255" in found[1]
+    settings = {"classes": None, "undecided": 255, "objects": False}
+    (tmp_path / "consensus.json").write_text(json.dumps({"settings": settings}))
+    with pytest.raises(SystemExit):
+        main(["export", str(tmp_path / "labels"), "--zarr"])
+    assert "undecided pixels, in no object: 150" in capsys.readouterr().err
+    expected, _ = ndimage.label(labels == 1, np.ones((3, 3)))
+    np.testing.assert_array_equal(read_labels(tmp_path / "zarr" / "a.ome.zarr"), expected)

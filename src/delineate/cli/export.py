@@ -32,6 +32,9 @@ def export(
     name, and `delineate import` makes labels for training of them. A file that cannot be read, or
     that a format cannot hold, is reported and skipped; the exit status is then 1.
 
+    Labels that no run wrote may be masks, with no value but 1 or 255 beside 0: their connected
+    parts are the objects, as in training and evaluation.
+
         delineate export out --rois
         delineate export out --geojson -o for-qupath --color class
         delineate export labels.tif --outlines -o outlines
@@ -80,6 +83,10 @@ def export(
         summary = export_folder(
             source, folder, formats, color=color, editable=not detections, listener=progress
         )
+    if summary.masks:
+        say(f"masks among the label files: {summary.masks}; their connected parts are the objects")
+    if summary.undecided:
+        say(f"undecided pixels, in no object: {summary.undecided:,}")
     if summary.simplified:
         say(
             f"outlines as text hold neither holes nor several parts of an object: "

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from delineate.errors import DelineateError
 from delineate.io import ImageFile, read, write_labels
-from delineate.io.reading import read_label_image
 from delineate.labels import outlines
+from delineate.runs.given import read_given
 from delineate.runs.layout import label_files, read_json
 from delineate.runs.predict import Listener, explain
 from delineate.runs.vectors import write_vectors
@@ -38,12 +38,16 @@ class ExportSummary:
     failed : names of the others, and what was wrong with them.
     simplified, simplified_images : objects whose holes or parts outlines as text have lost, and
         the images that they are in.
+    masks : label files that are masks of several parts, each of which is an object.
+    undecided : pixels that a consensus left undecided, which are in no object.
     """
 
     done: int
     failed: tuple[tuple[str, str], ...]
     simplified: int
     simplified_images: int
+    masks: int = 0
+    undecided: int = 0
 
 
 def export_folder(
@@ -56,6 +60,9 @@ def export_folder(
     listener: Listener | None = None,
 ) -> ExportSummary:
     """Write every label image of a run or folder in `formats`.
+
+    Labels of a run are ids. Any other file may be a mask, whose connected parts are the objects, as
+    in training and evaluation (`delineate.consensus.true_objects`).
 
     A file that cannot be read, or that a format cannot hold, is told with its reason, and the
     export goes on, with the other formats of the same file too.
@@ -81,13 +88,13 @@ def export_folder(
     files = label_files(source)
     measured = measurements(source / "objects.csv") if isinstance(run, dict) else {}
     failed: list[tuple[str, str]] = []
-    simplified: list[int] = []
+    exported: list[_Exported] = []
     for number, file in enumerate(files):
         if listener:
             listener.image(file.name, number, len(files))
         objects = measured.get(file.name)
         found = _export(file, out, formats, objects, run, color=color, editable=editable)
-        simplified.append(found.simplified)
+        exported.append(found)
         outcome = ", ".join(formats)
         if found.reasons:
             failed.append((file.name, "; ".join(found.reasons)))
@@ -95,15 +102,22 @@ def export_folder(
         if listener:
             listener.finished(file.name, outcome)
     return ExportSummary(
-        len(files) - len(failed), tuple(failed), sum(simplified), sum(n > 0 for n in simplified)
+        len(files) - len(failed),
+        tuple(failed),
+        sum(found.simplified for found in exported),
+        sum(found.simplified > 0 for found in exported),
+        sum(found.masked for found in exported),
+        sum(found.undecided for found in exported),
     )
 
 
 class _Exported(NamedTuple):
-    """Why formats of an image failed, and how many objects outlines as text have simplified."""
+    """Why formats of an image failed, what outlines as text simplified, what `Given` says."""
 
     reasons: tuple[str, ...]
     simplified: int = 0
+    masked: bool = False
+    undecided: int = 0
 
 
 def _export(
@@ -124,11 +138,11 @@ def _export(
         reasons.append(explain(error, file.path))
 
     try:
-        image = read_label_image(file.path)
-        labels = image.numpy()
+        given = read_given(file.path)
     except Exception as error:
         fail(error)
         return _Exported(tuple(reasons))
+    image, labels = given.image, given.labels
     channels = _channels(run, file.name) if len(image.axes) > 2 else 1
     for kind in formats:
         try:
@@ -152,7 +166,7 @@ def _export(
                 simplified = _simplified(labels)
         except Exception as error:
             fail(error)
-    return _Exported(tuple(reasons), simplified)
+    return _Exported(tuple(reasons), simplified, given.masked, given.undecided)
 
 
 def _simplified(labels: NDArray[Any]) -> int:

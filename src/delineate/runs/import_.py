@@ -15,10 +15,10 @@ from delineate.image import Image
 from delineate.io import ImageFile, draw, find_images, read, write_image, write_labels, write_table
 from delineate.io.each_scene import each_scene
 from delineate.io.marks import kind_of
-from delineate.io.reading import read_label_image
 from delineate.runs.corrections import compare, recognise
 from delineate.runs.drawings import DrawingFile, find_drawings, load_drawing, pair_drawings
 from delineate.runs.export import measurements
+from delineate.runs.given import read_given
 from delineate.runs.import_tables import Imported, ImportSummary, Kind, Target, finish
 from delineate.runs.layout import label_files, read_json, remove
 from delineate.runs.predict import Listener, explain
@@ -53,7 +53,8 @@ def import_folder(
     images : file or folder of the images, which tell the shapes.
     like : run folder, or labels, that the outlines were made of: shapes, images, ids and classes
         that the outlines have lost come from it, and import.csv counts what was changed. By default
-        the run in whose folder `source` lies.
+        the run in whose folder `source` lies. Labels that no run wrote may be masks, read as an
+        export reads them.
     axes : of images whose files do not say; by default those of the run.
     nuclei : of QuPath's cells take the nucleus instead of the whole cell.
 
@@ -190,10 +191,10 @@ def _import(
     image = None
     if target.image is not None:
         image = read(target.image, axes=axes, scene=target.scene)
-    before = None if target.labels is None else read_label_image(target.labels)
-    frame = _frame(target, image, before)
+    before = None if target.labels is None else read_given(target.labels)
+    frame = _frame(target, image, None if before is None else before.image)
     drawing = load_drawing(files, frame.shape[-2], nuclei=nuclei)
-    old = None if before is None else before.numpy()
+    old = None if before is None else before.labels
     channels = 1 if image is None or image.is_rgb else image.n_channels
     drawn = draw(
         drawing.areas,
