@@ -167,3 +167,42 @@ def test_labels_of_another_suffix_are_left_out_too(tmp_path: Path) -> None:
     found = find_work(tmp_path, tmp_path / "out")
     assert [i.name for i in found.images] == ["a", "a.png", "b"]
     assert found.notes[0].startswith("3 label images")
+
+
+@pytest.mark.parametrize("known", ["labels", "targets", "masks"])
+def test_of_a_data_set_only_its_images_are_predicted(tmp_path: Path, known: str) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    write_domes(data, ("images/a", "images/b", "images/b_masks", f"{known}/a", f"{known}/b", "c"))
+    work = find_work(data, out)
+    assert [i.name for i in work.images] == ["a", "b"]  # named as in training
+    assert work.notes[0] == (
+        f"{data}: images/ lies beside {known}/, as for training: only images/ is taken; name "
+        "another folder itself to take it"
+    )
+    assert len(work.notes) == 2  # b_masks
+    assert run(data, out).done == 2
+    assert [i.name for i in find_work(data / known, out).images] == ["a", "b"]
+    assert find_work(data / known, out).notes == []
+
+
+def test_a_data_set_predicted_into_itself_goes_on(tmp_path: Path) -> None:
+    write_domes(tmp_path, ("images/a", "masks/a"))
+    assert run(tmp_path, tmp_path).before == 0
+    assert (tmp_path / "labels" / "a.tif").exists()
+    assert run(tmp_path, tmp_path).before == 1
+    write_domes(tmp_path / "other", ("images/a", "b"))  # no data set, but for its results
+    for before in (0, 2):
+        assert run(tmp_path / "other", tmp_path / "other") == Summary(2, 0, 10, before)
+
+
+def test_data_sets_in_folders_and_patterns(tmp_path: Path) -> None:
+    write_domes(tmp_path, ("day1/images/a", "day1/labels/a", "day2/images/b", "day3/masks/c"))
+    for spec in (tmp_path, f"{tmp_path}/*/*/*.tif"):
+        work = find_work(spec, tmp_path / "out")
+        assert [i.name for i in work.images] == ["day1/images/a", "day2/images/b", "day3/masks/c"]
+        assert work.notes == [
+            "1 file in folders of labels or targets beside images/ left out, such as "
+            "day1/labels/a; name such a folder itself to take it"
+        ]
+    for spec in (tmp_path / "day1" / "labels", f"{tmp_path}/*/labels/*"):
+        assert len(find_work(spec, tmp_path / "out").images) == 1

@@ -61,8 +61,9 @@ def predict(
     Parameters
     ----------
     images
-        A file, a folder (with its sub-folders), a pattern in quotes, or a zarr. Label images that
-        lie beside their image (a_masks.tif beside a.tif) are left out.
+        A file, a folder (with its sub-folders), a pattern in quotes, or a zarr. Of a data set, with
+        images/ beside labels/, targets/ or masks/, only images/ is taken; label images that lie
+        beside their image (a_masks.tif beside a.tif) are left out.
     out
         Folder for the results.
     model

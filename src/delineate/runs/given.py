@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from delineate.consensus.true_objects import true_objects
 from delineate.image import Image
 from delineate.io.reading import read_label_image
-from delineate.runs.layout import STATE
+from delineate.runs.layout import is_run
 
 
 class Given(NamedTuple):
@@ -59,10 +59,7 @@ def read_given(path: Path) -> Given:
 
 def is_predicted(path: Path) -> bool:
     """Whether a file is one of the labels of a run, finished or interrupted."""
-    rooms = (folder for folder in path.absolute().parents if folder.name == "labels")
-    return any(
-        (room.parent / "run.json").is_file() or (room.parent / STATE).is_dir() for room in rooms
-    )
+    return any(is_run(room.parent) for room in path.absolute().parents if room.name == "labels")
 
 
 def _numbered_on(frames: NDArray[np.uint32]) -> NDArray[np.uint32]:

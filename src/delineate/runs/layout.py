@@ -35,13 +35,18 @@ SCORED = ("scores.csv", "summary.csv", "scores.png")
 """What an evaluation adds."""
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, finished or interrupted."""
+    return (folder / STATE).is_dir() or (folder / "run.json").is_file()
+
+
 def is_result(path: Path, out: Path) -> bool:
     """Whether a file is a result in the run folder `out`, not an image to work on."""
     try:
         inside = path.resolve().relative_to(out.resolve()).parts
     except ValueError:
         return False
-    if not ((out / STATE).is_dir() or (out / "run.json").is_file()):
+    if not is_run(out):
         return False
     return inside[0] in ROOMS or inside in (("scores.png",), ("curves.png",), ("calibration.png",))
 
