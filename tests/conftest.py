@@ -49,6 +49,12 @@ def picture(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.fixture
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than the trainings of the tests."""
+    monkeypatch.setattr("delineate.runs.train._draw_curves", lambda metrics: None)
+
+
+@pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     """A folder with images/ and labels/: six images of 96×96 with round objects."""
     import tifffile
