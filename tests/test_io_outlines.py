@@ -195,7 +195,8 @@ def test_geojson_of_a_volume_has_planes(tmp_path):
 
 
 def test_outlines_as_text(tmp_path):
-    write_outlines(tmp_path / "a.txt", ring_with_island())
+    assert write_outlines(tmp_path / "a.txt", ring_with_island()) == [5]  # not whole in text
+    assert write_outlines(tmp_path / "b.txt", ring_with_island() == 9) == []
     lines = [
         list(map(int, line.split(","))) for line in (tmp_path / "a.txt").read_text().splitlines()
     ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from delineate.cli.predict import plural
+from delineate.cli.predict import plural, simplified_line
 from delineate.cli.progress import RunProgress, say
 
 
@@ -88,12 +88,7 @@ def export(
     if summary.undecided:
         say(f"undecided pixels, in no object: {summary.undecided:,}")
     if summary.simplified:
-        say(
-            f"outlines as text hold neither holes nor several parts of an object: "
-            f"{plural(summary.simplified, 'object')} in "
-            f"{plural(summary.simplified_images, 'image')} simplified; --rois and --geojson keep "
-            "them"
-        )
+        say(simplified_line(summary.simplified, summary.simplified_images))
     say(f"{plural(summary.done, 'image')} → {folder}")
     if summary.failed:
         say(f"delineate: {plural(len(summary.failed), 'image')} failed")

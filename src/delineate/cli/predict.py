@@ -114,7 +114,7 @@ def predict(
     geojson
         Also write GeoJSON for QuPath.
     outlines
-        Also write outlines as text, one object a line.
+        Also write outlines as text, one object a line: without holes, each part a line of its own.
     format
         Of the labels: TIFF or OME-Zarr.
     overwrite
@@ -171,6 +171,8 @@ def conclude(summary: Summary, out: Path) -> int:
     """Say what became of a run; the exit status."""
     report = out / "report.html"
     count = summary.done + summary.failed
+    if summary.simplified:
+        say(simplified_line(summary.simplified, summary.simplified_images))
     if summary.before == count:
         say(f"nothing to do, {plural(count, 'image')} done before → {report}")
     else:
@@ -180,6 +182,15 @@ def conclude(summary: Summary, out: Path) -> int:
     if summary.failed:
         say(f"delineate: {plural(summary.failed, 'image')} failed, see {out / 'images.csv'}")
     return 1 if summary.failed else 0
+
+
+def simplified_line(objects: int, images: int) -> str:
+    """What outlines as text have lost."""
+    return (
+        "outlines as text hold neither holes nor several parts of an object: "
+        f"{plural(objects, 'object')} in {plural(images, 'image')} simplified; --rois and "
+        "--geojson keep them"
+    )
 
 
 def plural(count: int, noun: str) -> str:

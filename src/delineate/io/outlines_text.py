@@ -15,7 +15,7 @@ _LARGEST = 2 << 30
 """Bytes of a file above which it is refused."""
 
 
-def write_outlines(path: str | Path, labels: ArrayLike) -> None:
+def write_outlines(path: str | Path, labels: ArrayLike) -> list[int]:
     """Write the outlines of a 2D label image as text, as the ImageJ macros for cellpose read them.
 
     One line for each part of each object, in the order of ids, with the corners of its outer edge;
@@ -25,6 +25,11 @@ def write_outlines(path: str | Path, labels: ArrayLike) -> None:
     ----------
     path : file to write, ``.txt``.
     labels : (Y, X) integers, 0 background.
+
+    Returns
+    -------
+    simplified : ids of the objects that the text does not tell as they are: those with holes, and
+        those of several parts (pixels that meet at a corner only are in two), ascending.
 
     Raises
     ------
@@ -37,11 +42,15 @@ def write_outlines(path: str | Path, labels: ArrayLike) -> None:
             f"{path}: outlines as text have no planes, the labels have {np.ndim(labels)} axes; "
             "write ROIs or GeoJSON"
         )
+    simplified = []
     with atomic_path(path) as temporary, temporary.open("w", encoding="ascii") as file:
         for _, outline in outlines_of_planes(labels, str(path)):
+            if len(outline.parts) > 1 or outline.parts[0].holes:
+                simplified.append(outline.label)
             for part in outline.parts:
                 corners = part.exterior[:, ::-1].astype(np.int64).ravel().tolist()
                 file.write(",".join(map(str, corners)) + "\n")
+    return simplified
 
 
 def load_outlines(path: str | Path) -> Drawing:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from delineate.errors import DelineateError
 from delineate.io import ImageFile, read, write_labels
-from delineate.labels import outlines
 from delineate.runs.given import read_given
 from delineate.runs.layout import label_files, read_json
 from delineate.runs.predict import Listener, explain
@@ -151,7 +150,7 @@ def _export(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_labels(path, labels, image, image.axes)
                 continue
-            write_vectors(
+            simplified += write_vectors(
                 out,
                 file.name,
                 labels,
@@ -162,22 +161,9 @@ def _export(
                 editable=editable,
                 channels=channels,
             )
-            if kind == "outlines":
-                simplified = _simplified(labels)
         except Exception as error:
             fail(error)
     return _Exported(tuple(reasons), simplified, given.masked, given.undecided)
-
-
-def _simplified(labels: NDArray[Any]) -> int:
-    """Number of objects with holes or several parts, in a plane or in those of a movie."""
-    found = {
-        outline.label
-        for plane in (labels if labels.ndim > 2 else labels[None])
-        for outline in outlines(plane)
-        if len(outline.parts) > 1 or outline.parts[0].holes
-    }
-    return len(found)
 
 
 def _channels(run: Any, name: str) -> int:

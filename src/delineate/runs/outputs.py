@@ -218,9 +218,9 @@ class RunFolder:
 
         name = image.name
         objects = prediction.measure()
-        left_out: dict[str, str] = {}
+        told: dict[str, Any] = {}
         if prediction.result is None:
-            left_out = self._write_labels(name, prediction, objects)
+            told = self._write_labels(name, prediction, objects)
         else:
             self._write_result(name, prediction)
         if self.outputs.uncertainty and (maps := uncertainty_image(prediction)) is not None:
@@ -233,7 +233,7 @@ class RunFolder:
                 "status": "done",
                 "error": None,
                 "seconds": round(seconds, 3),
-                **({"left_out": left_out} if left_out else {}),
+                **told,
             },
             "row": plain(image_row(name, prediction, objects, seconds)),
             "files": self._written(name, prediction.axes),
@@ -241,13 +241,14 @@ class RunFolder:
         write_json(self._state(name, ".json"), record)
         return record
 
-    def _write_labels(self, name: str, prediction: Prediction, objects: Table) -> dict[str, str]:
+    def _write_labels(self, name: str, prediction: Prediction, objects: Table) -> dict[str, Any]:
         """Labels and classes, their pictures, and what else was asked for of them.
 
         Returns
         -------
-        left_out : formats that cannot hold these labels, and why; the network has run, so that the
-            others are written all the same.
+        told : what its record says, where there is something to say: "left_out", formats that
+            cannot hold these labels, and why (the network has run, so that the others are written
+            all the same); "simplified", by format how many objects it does not hold as they are.
         """
         from delineate.io import write_labels
         from delineate.review.heat import write_heat
@@ -271,14 +272,20 @@ class RunFolder:
         if outputs.maps:
             write_maps(self.maps_file(name), prediction)
         pages = 1 if prediction.image.is_rgb else prediction.image.n_channels
-        left_out = {}
+        left_out: dict[str, str] = {}
+        simplified: dict[str, int] = {}
         for kind in (kind for kind in VECTORS if getattr(outputs, kind)):
             try:
-                write_vectors(self.folder, name, labels, axes, [kind], objects, channels=pages)
+                lost = write_vectors(
+                    self.folder, name, labels, axes, [kind], objects, channels=pages
+                )
+                if lost:
+                    simplified[kind] = lost
             except LabelError as error:
                 left_out[kind] = str(error)
                 log.warning("%s: without %s: %s", name, kind, error)
-        return left_out
+        told = {"left_out": left_out, "simplified": simplified}
+        return {word: found for word, found in told.items() if found}
 
     def _write_result(self, name: str, prediction: Prediction) -> None:
         """The image that an image method gave, its pictures, and where it is not to be measured."""

@@ -52,13 +52,16 @@ class Settings:
 class Summary:
     """What became of a run: numbers of images, and objects in all, None where images are made.
 
-    `before` are those of the `done` that an earlier call had finished.
+    `before` are those of the `done` that an earlier call had finished. `simplified` are the objects
+    whose holes or parts outlines as text have lost, in `simplified_images`.
     """
 
     done: int
     failed: int
     objects: int | None
     before: int
+    simplified: int = 0
+    simplified_images: int = 0
 
 
 def predict_folder(
@@ -237,7 +240,8 @@ def run_all(
     good = [r["row"] for r in records if r["input"]["status"] == "done"]
     counts = [r["objects"] for r in good if "objects" in r]
     objects = sum(counts) if counts or not good else None
-    return Summary(len(good), len(records) - len(good), objects, before)
+    lost = [n for r in records for n in r["input"].get("simplified", {}).values()]
+    return Summary(len(good), len(records) - len(good), objects, before, sum(lost), len(lost))
 
 
 def _outcome(row: dict[str, Any]) -> str:

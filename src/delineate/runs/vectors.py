@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,13 @@ if TYPE_CHECKING:
     from delineate.io.marks import ColorBy
     from delineate.labels import Table
 
+log = logging.getLogger("delineate")
+
 VECTORS = {"rois": ".zip", "geojson": ".geojson", "outlines": ".txt"}
 """Formats, which are also the names of their folders, with the endings of their files."""
+
+_SHOWN = 20
+"""Objects that a line names at most."""
 
 
 def write_vectors(
@@ -29,7 +35,7 @@ def write_vectors(
     color: ColorBy = "uncertainty",
     editable: bool = True,
     channels: int = 1,
-) -> None:
+) -> int:
     """Write ``FORMAT/NAME`` with the outlines of an image; of a movie one file a time, NAME-t0000….
 
     Parameters
@@ -42,6 +48,11 @@ def write_vectors(
     editable : GeoJSON of annotations, which QuPath lets a person correct, or of detections.
     channels : of the image, which decide how ImageJ counts the places in a stack.
 
+    Returns
+    -------
+    simplified : number of objects whose holes or parts outlines as text have lost; the other
+        formats keep everything.
+
     Raises
     ------
     LabelError, WriteError : a format cannot hold these labels, or the file cannot be written.
@@ -49,6 +60,7 @@ def write_vectors(
     parts: dict[str, tuple[NDArray[Any], int | None]] = {name: (labels, None)}
     if "T" in axes:
         parts = {f"{name}-t{t:04d}": (frame, t) for t, frame in enumerate(labels)}
+    simplified: set[int] = set()
     for kind in formats:
         for own, (part, time) in parts.items():
             path = folder / kind / f"{own}{VECTORS[kind]}"
@@ -58,4 +70,9 @@ def write_vectors(
             elif kind == "geojson":
                 write_geojson(path, part, objects, color=color, time=time, editable=editable)
             else:
-                write_outlines(path, part)
+                simplified.update(write_outlines(path, part))
+    if simplified:
+        first = ", ".join(map(str, sorted(simplified)[:_SHOWN]))
+        more = f" and {len(simplified) - _SHOWN} more" if len(simplified) > _SHOWN else ""
+        log.info("%s: outlines as text simplify the objects %s%s", name, first, more)
+    return len(simplified)
