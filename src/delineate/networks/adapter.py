@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from delineate.errors import ModelError
+from delineate.networks.layers import padded
 
 
 class _ReachedError(Exception):
@@ -57,18 +58,9 @@ class Adapted(nn.Module):
     def _pass_on(self, module: nn.Module, inputs: Any, output: Any) -> None:
         self.feature_layer(output[-1] if isinstance(output, list | tuple) else output)
 
-    def _pad(self, x: Tensor) -> Tensor:
-        sizes = [n + -n % self.divisor for n in x.shape[2:]]
-        if all(n == self.divisor for n in sizes):
-            sizes[-1] *= 2  # a deepest map of one pixel cannot be normalised
-        pad: list[int] = []
-        for old, new in zip(reversed(x.shape[2:]), reversed(sizes), strict=True):
-            pad += [0, new - old]
-        return F.pad(x, pad, mode="replicate") if any(pad) else x
-
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, [Z,] Y, X) → (B, out_channels, [Z,] Y, X), of any size."""
-        output = self.inner(self._pad(x))
+        output = self.inner(padded(x, self.divisor))
         if isinstance(output, list | tuple):
             output = output[-1]
         return cast(Tensor, output[(..., *(slice(0, n) for n in x.shape[2:]))])
@@ -81,7 +73,7 @@ class Adapted(nn.Module):
 
         handle = self.feature_layer.register_forward_hook(stop)
         try:
-            self.inner(self._pad(x))
+            self.inner(padded(x, self.divisor))
         except _ReachedError as reached:
             return reached.deepest.float().mean(dim=tuple(range(2, x.ndim)))
         finally:

@@ -66,6 +66,17 @@ class ConvNorm(nn.Module):
             self.norm = nn.Identity()
 
 
+def padded(x: Tensor, divisor: int) -> Tensor:
+    """(B, C, …) with sizes that are multiples of `divisor`, more than one in all; edges repeat."""
+    sizes = [n + -n % divisor for n in x.shape[2:]]
+    if all(n == divisor for n in sizes):
+        sizes[-1] *= 2  # a deepest map of one pixel cannot be normalised
+    pad: list[int] = []
+    for old, new in zip(reversed(x.shape[2:]), reversed(sizes), strict=True):
+        pad += [0, new - old]
+    return F.pad(x, pad, mode="replicate") if any(pad) else x
+
+
 class Padded(nn.Module):
     """A network whose input is padded to multiples of `divisor`, by repeating the edge.
 
@@ -80,13 +91,7 @@ class Padded(nn.Module):
 
     def pad(self, x: Tensor) -> Tensor:
         """The input with sizes that are multiples of `divisor`, more than one in all."""
-        sizes = [n + -n % self.divisor for n in x.shape[2:]]
-        if all(n == self.divisor for n in sizes):
-            sizes[-1] *= 2  # a deepest map of one pixel cannot be normalised
-        pad: list[int] = []
-        for old, new in zip(reversed(x.shape[2:]), reversed(sizes), strict=True):
-            pad += [0, new - old]
-        return F.pad(x, pad, mode="replicate") if any(pad) else x
+        return padded(x, self.divisor)
 
     def features(self, x: Tensor) -> Tensor:
         """Global average of the deepest map, (B, F), of (B, in_channels, …), without the way up."""

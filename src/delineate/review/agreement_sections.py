@@ -14,7 +14,7 @@ from delineate.consensus.tables import MEASURES, ImageConsensus
 from delineate.metrics import Interval
 from delineate.review.agreement_about import notes, settings
 from delineate.review.agreement_charts import Column, matrix, strip, swatch
-from delineate.review.page import NONE, cell, duration, percent, plural
+from delineate.review.page import NONE, cell, duration, masthead, moment_html, percent, plural
 
 if TYPE_CHECKING:
     from delineate.review.agreement import AgreementReport
@@ -52,23 +52,14 @@ def header(report: AgreementReport) -> str:
     facts = [f"<b>{kind}</b> of {what}", f"folder <b>{escape(report.folder.resolve().name)}</b>"]
     started = str(report.facts.get("started", ""))
     if started:
-        moment = datetime.fromisoformat(started)
-        shown = f"{moment.day} {moment:%B %Y, %H:%M}"
-        facts.insert(1, f'<time datetime="{moment.isoformat()}">{shown}</time>')
+        facts.insert(1, moment_html(datetime.fromisoformat(started)))
     facts.append(duration(float(report.facts.get("seconds", float("nan")))))
     title = f"{plural(len(report.experts), 'expert')} on {plural(len(report.images), 'image')}"
     links = [("agreement", "Agreement"), ("experts", "Experts")] if report.images else []
     links += [("pictures", "Pictures"), ("table", "Table")] if report.images else []
     links += [("failures", "Failures")] if report.failed else []
     links += [("settings", "Settings"), ("notes", "Notes")]
-    nav = "".join(f'<a href="#{target}">{text}</a>' for target, text in links)
-    return (
-        '<header class="top"><div class="wrap topbar"><span class="brand">'
-        '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M9 4c4-2 10 0 11 5s-2 9-7 11-9-2-9-7 '
-        '1-7 5-9z"/><circle cx="12" cy="11.5" r="2.6"/></svg>Delineate</span>'
-        f'<nav aria-label="Sections">{nav}</nav></div></header>'
-        f'<div class="wrap hero"><h1>{title}</h1><p>{" · ".join(facts)}</p></div>'
-    )
+    return masthead(title, facts, links)
 
 
 def _notice(report: AgreementReport) -> str:

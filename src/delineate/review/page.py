@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from math import isfinite
 from typing import NamedTuple
@@ -55,6 +56,24 @@ class Page:
         if not self.run.images or not isfinite(self.run.seconds):
             return ""
         return f"{duration(self.run.seconds / len(self.run.images))} per image"
+
+
+def masthead(title: str, facts: Sequence[str], links: Sequence[tuple[str, str]]) -> str:
+    """The top of a page: links (id of a section and its name), headline, facts in HTML."""
+    nav = "".join(f'<a href="#{target}">{text}</a>' for target, text in links)
+    return (
+        '<header class="top"><div class="wrap topbar"><span class="brand">'
+        '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M9 4c4-2 10 0 11 5s-2 9-7 11-9-2-9-7 '
+        '1-7 5-9z"/><circle cx="12" cy="11.5" r="2.6"/></svg>Delineate</span>'
+        f'<nav aria-label="Sections">{nav}</nav></div></header>'
+        f'<div class="wrap hero"><h1>{title}</h1><p>{" · ".join(facts)}</p></div>'
+    )
+
+
+def moment_html(moment: datetime) -> str:
+    """When something was run."""
+    shown = f"{moment.day} {moment:%B %Y, %H:%M}"
+    return f'<time datetime="{moment.isoformat()}">{shown}</time>'
 
 
 def plural(count: int, noun: str) -> str:

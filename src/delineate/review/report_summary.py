@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from math import isfinite
 
-from delineate.review.page import Page, duration, plural
+from delineate.review.page import Page, duration, masthead, moment_html, plural
 
 _NO_REASON = "No reason was recorded."
 
@@ -17,10 +17,7 @@ def header(page: Page) -> str:
     if run.model:
         facts.append(f"model <b>{escape(run.model)}</b>")
     if run.started is not None:
-        moment = run.started
-        facts.append(
-            f'<time datetime="{moment.isoformat()}">{moment.day} {moment:%B %Y, %H:%M}</time>'
-        )
+        facts.append(moment_html(run.started))
     if isfinite(run.seconds):
         facts.append(duration(run.seconds))
     facts.append(f"folder <b>{escape(run.folder.resolve().name)}</b>")
@@ -32,14 +29,7 @@ def header(page: Page) -> str:
     links += [("table", "Table")] if run.images else []
     links += [("failures", "Failures")] if run.failed else []
     links += [("settings", "Settings"), ("notes", "Notes")]
-    nav = "".join(f'<a href="#{target}">{text}</a>' for target, text in links)
-    return (
-        '<header class="top"><div class="wrap topbar"><span class="brand">'
-        '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M9 4c4-2 10 0 11 5s-2 9-7 11-9-2-9-7 '
-        '1-7 5-9z"/><circle cx="12" cy="11.5" r="2.6"/></svg>Delineate</span>'
-        f'<nav aria-label="Sections">{nav}</nav></div></header>'
-        f'<div class="wrap hero"><h1>{title}</h1><p>{" · ".join(facts)}</p></div>'
-    )
+    return masthead(title, facts, links)
 
 
 def failure_notice(page: Page) -> str:

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.consensus.true_objects import true_objects
-from delineate.data.layouts import LABEL_SUFFIXES
 from delineate.errors import DataError, LabelError
 from delineate.image import Image
-from delineate.io import ImageFile, find_images, write_table
+from delineate.io import find_images, write_table
 from delineate.io.reading import read_label_image
 from delineate.methods.semantic import Semantic
 from delineate.metrics import (
@@ -27,7 +26,7 @@ from delineate.metrics import (
 )
 from delineate.runs.layout import label_files, read_json
 from delineate.runs.predict import Listener
-from delineate.runs.scored import NotScored, score_each, scores_table, told
+from delineate.runs.scored import NotScored, labels_by_image, score_each, scores_table, told
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +99,8 @@ def pair_labels(predicted: Path, truth: Path, room: str = "labels") -> tuple[lis
         return [LabelPair(truth.stem, predicted, truth)], 0
     if (truth / "labels").is_dir() and (truth / "images").is_dir():
         truth = truth / "labels"
-    true = _by_name(truth, find_images(truth))
-    found = _by_name(predicted, label_files(predicted, room))
+    true = labels_by_image(truth, find_images(truth))
+    found = labels_by_image(predicted, label_files(predicted, room))
     without = sorted(set(found) - set(true))
     if without:
         raise DataError(
@@ -110,19 +109,6 @@ def pair_labels(predicted: Path, truth: Path, room: str = "labels") -> tuple[lis
         )
     pairs = [LabelPair(name, found[name], true[name]) for name in found]
     return pairs, len(set(true) - set(found))
-
-
-def _by_name(source: Path, files: Sequence[ImageFile]) -> dict[str, Path]:
-    """Label files by the name of their image."""
-    names: dict[str, Path] = {}
-    for image in files:
-        name = image.name
-        for suffix in LABEL_SUFFIXES:
-            name = name.removesuffix(suffix)
-        if name in names:
-            raise DataError(f"{source}: two label files for {name}: {names[name]}, {image.path}")
-        names[name] = image.path
-    return names
 
 
 def evaluate_folder(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from delineate.consensus.agreement import annotation, compare
 from delineate.consensus.masks import looks_like_picture
 from delineate.consensus.true_objects import true_objects
-from delineate.data.layouts import LABEL_SUFFIXES
 from delineate.errors import AxesError, DataError, LabelError, ReadError
-from delineate.io import ImageFile, find_images
+from delineate.io import find_images
 from delineate.io.reading import read_label_image
 from delineate.methods.base import Method
 from delineate.methods.semantic import Semantic
 from delineate.runs.layout import ROOMS, label_files
+from delineate.runs.scored import labels_by_image
 
 Pixels = NDArray[Any]
 
@@ -164,7 +164,7 @@ def true_files(truth: Path, names: Sequence[str]) -> dict[str, Path]:
     if truth.is_file() and len(names) == 1:
         return {names[0]: truth}
     folder = truth / "labels" if (truth / "labels").is_dir() else truth
-    files = _by_name(find_images(folder), folder)
+    files = labels_by_image(folder, find_images(folder))
     found = {name: files[name] for name in names if name in files}
     if not found:
         raise DataError(
@@ -173,15 +173,3 @@ def true_files(truth: Path, names: Sequence[str]) -> dict[str, Path]:
             "equal but for their ending"
         )
     return found
-
-
-def _by_name(files: Sequence[ImageFile], folder: Path) -> Mapping[str, Path]:
-    names: dict[str, Path] = {}
-    for file in files:
-        name = file.name
-        for ending in LABEL_SUFFIXES:
-            name = name.removesuffix(ending)
-        if name in names:
-            raise DataError(f"{folder}: two label files for {name}: {names[name]}, {file.path}")
-        names[name] = file.path
-    return names

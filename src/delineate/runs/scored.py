@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from delineate.data.layouts import LABEL_SUFFIXES
 from delineate.errors import AxesError, DataError, ImageError, LabelError, ReadError
+from delineate.io import ImageFile
 from delineate.runs.predict import Listener
 
 Pair = TypeVar("Pair")
@@ -16,6 +19,24 @@ Result = TypeVar("Result")
 
 _OF_ONE_IMAGE = (AxesError, DataError, ImageError, LabelError, ReadError)
 """Errors that concern the files of one image."""
+
+
+def labels_by_image(source: Path, files: Iterable[ImageFile]) -> dict[str, Path]:
+    """Label files by the name of their image, which theirs is but for endings such as ``_masks``.
+
+    Raises
+    ------
+    DataError : two of them, of the folder `source`, belong to one image.
+    """
+    names: dict[str, Path] = {}
+    for file in files:
+        name = file.name
+        for ending in LABEL_SUFFIXES:
+            name = name.removesuffix(ending)
+        if name in names:
+            raise DataError(f"{source}: two label files for {name}: {names[name]}, {file.path}")
+        names[name] = file.path
+    return names
 
 
 class NotScored(NamedTuple):
