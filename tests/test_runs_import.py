@@ -354,6 +354,37 @@ def test_bad_files_are_told_and_the_others_imported(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_labels(tmp_path / "data" / "labels" / "good.tif"), cells())
 
 
+def test_pieces_of_one_id_are_counted_over_the_images(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = make_run(tmp_path / "run", {name: cells() for name in ("a", "b", "bad", "same")})
+    export_folder(out, out, ["rois"])
+
+    def pieces(*of: int, copies: int = 0) -> Any:
+        """Add a piece to each of some objects, and later copies of the first object."""
+        more = {f"9{i}_id{i}": box(24 + i % 10, 2, 1, 6).tobytes() for i in of}
+
+        def change(entries: dict[str, bytes]) -> dict[str, bytes]:
+            again = {f"8{k}_id3": entries["0001_id3"] for k in range(copies)}
+            return {**entries, **more, **again}
+
+        return change
+
+    edit(out / "rois" / "a.zip", pieces(9, 12, copies=2))
+    edit(out / "rois" / "b.zip", pieces(7))
+    edit(out / "rois" / "bad.zip", pieces(4))
+    (out / "rois" / "bad.geojson").write_text("[]")  # two files of one image
+    summary = import_folder(out / "rois", tmp_path / "data")
+    assert (summary.done, summary.failed) == (3, 1)
+    assert (summary.joined, summary.replaced, summary.objects) == (3, 2, 15)
+    found = {
+        row["image"]: (row["joined"], row["replaced"])
+        for row in rows(tmp_path / "data" / "import.csv")
+    }
+    assert found == {"a": ("2", "2"), "b": ("1", "0"), "bad": ("", ""), "same": ("0", "0")}
+    assert not caplog.messages  # the summary tells it
+
+
 def test_labels_of_another_shape(tmp_path: Path) -> None:
     out = make_run(tmp_path / "run", {"a": cells()})
     export_folder(out, out, ["rois"])

@@ -81,6 +81,18 @@ def import_(
 def _lines(summary: ImportSummary, out: Path) -> list[str]:
     """What became of an import, in words."""
     lines = []
+    if summary.joined:
+        are = "object is" if summary.joined == 1 else "objects are"
+        lines.append(
+            f"{summary.joined} {are} of several pieces, since outlines of one id are one object; "
+            f"one that was cut apart needs a new name for a piece, see {out / 'import.csv'}"
+        )
+    if summary.replaced:
+        were = "outline was" if summary.replaced == 1 else "outlines were"
+        lines.append(
+            f"{summary.replaced} {were} replaced by a later one of the same id, see "
+            f"{out / 'import.csv'}"
+        )
     if summary.contested:
         lines.append(f"{plural(summary.contested, 'pixel')} in several objects went to the smaller")
     if summary.left_out:

@@ -98,27 +98,7 @@ def import_folder(
         imported.append(_failed(Target(file.name), [file], stray))
         if listener:
             listener.finished(file.name, _outcome(imported[-1]))
-    _tell_pieces(imported, out)
     return finish(imported, out, run, len(targets) - len(chosen))
-
-
-def _tell_pieces(imported: Sequence[Imported], out: Path) -> None:
-    """Warn where areas of one id became one object, or took the place of each other."""
-    joined, replaced = (
-        sum(found.row.get(word, 0) for found in imported) for word in ("joined", "replaced")
-    )
-    parts = []
-    if joined:
-        are = "object is" if joined == 1 else "objects are"
-        parts.append(
-            f"{joined} {are} of several pieces, since outlines of one id are one object; one that "
-            "was cut apart needs a new name for a piece"
-        )
-    if replaced:
-        was = "outline was" if replaced == 1 else "outlines were"
-        parts.append(f"{replaced} {was} replaced by a later one of the same id")
-    if parts:
-        log.warning("%s (see %s)", "; ".join(parts), out / "import.csv")
 
 
 def _run_around(source: Path) -> Path | None:

@@ -25,7 +25,9 @@ class ImportSummary:
 
     `changes` are summed over images, None where there was nothing to compare with; `unreviewed`
     are images without a file of outlines; `table` is the table to train on, None where no image is
-    known; `contested` and `left_out` are pixels and areas.
+    known; `contested` and `left_out` are pixels and areas; `joined` are objects of several pieces,
+    since outlines of one id are one object, and `replaced` outlines that a later one of the same id
+    took the place of.
     """
 
     done: int
@@ -37,6 +39,8 @@ class ImportSummary:
     unclassified: int
     unreviewed: int
     table: Path | None
+    joined: int
+    replaced: int
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,8 @@ def finish(imported: Sequence[Imported], out: Path, run: Any, unreviewed: int) -
         sum(found.row.get("unclassified", 0) for found in done),
         unreviewed,
         table,
+        sum(found.row["joined"] for found in done),
+        sum(found.row["replaced"] for found in done),
     )
 
 
