@@ -103,6 +103,40 @@ def test_split_table_leaves_images_out(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "rows", ["a,train,1\nb,val,2\n", "a,,\nb,,\n", "a,train,\nb,val,\nc,test,\n"]
+)
+def test_nothing_need_be_known_of_images_that_a_split_table_leaves_out(tmp_path, rows):
+    touch(tmp_path, "images/a.tif", "images/b.tif", "images/c.tif")
+    kinds = ("labels", "cost", "classes", "soft")
+    touch(tmp_path, *(f"{kind}/{n}.tif" for kind in kinds for n in "ab"))
+    table = tmp_path / "splits.csv"
+    table.write_text(f"image,split,weight\n{rows}")
+    pairs = {p.name: p for p in find_pairs(tmp_path, table=table)}
+    assert ("c" in pairs) is ("test" in rows)
+    for name in "ab":
+        assert set(pairs[name].drawn) == {tmp_path / kind / f"{name}.tif" for kind in kinds}
+    split = split_pairs(list(pairs.values()), 0.5, 0)
+    assert sorted(p.name for part in split for p in part) == ["a", "b"]
+    for lost, what in (("cost", "cost map"), ("labels", "labels"), ("classes", "image of classes")):
+        (tmp_path / lost / "b.tif").rename(tmp_path / "away.tif")
+        with pytest.raises(DataError, match=rf"no {what}"):
+            find_pairs(tmp_path, table=table)
+        (tmp_path / "away.tif").rename(tmp_path / lost / "b.tif")
+    with pytest.raises(DataError, match=r"c\.tif: no image of classes"):
+        find_pairs(tmp_path)
+
+
+def test_images_left_out_do_not_take_labels_from_the_others(tmp_path):
+    """Where nothing need be known, labels are used if all images that are used have them."""
+    touch(tmp_path, *(f"images/{n}.tif" for n in "abc"), "labels/a.tif", "labels/b.tif")
+    table = tmp_path / "splits.csv"
+    for rows, names in (("a,train\nb,val\n", "ab"), ("a,train\nb,val\nc,train\n", "")):
+        table.write_text(f"image,split\n{rows}")
+        pairs = find_pairs(tmp_path, table=table, needs_truth=False)
+        assert "".join(p.name for p in pairs if p.labels) == names
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("picture,labels\na.tif,a.tif\n", "no column image; it has picture, labels"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from delineate.data.tables import (
     split_by_table,
     splits_of_table,
     unknown_name,
+    used_by_table,
 )
 from delineate.data.times import time_points
 from delineate.errors import DataError
@@ -95,27 +97,29 @@ def find_pairs(
     labels, classes, soft, targets, cost : folders whose files have the stems of the images.
     table : CSV with a column ``image`` (a stem) and ``split`` (train, val or another word, which
         leaves the image out) and perhaps ``weight``; images that it does not name are left out.
+        Of images that are left out nothing need be known.
     truth : what the method learns from: "objects" or "classes" of labels, or "image", a target.
     unpaired : images and what is known belong to different images: each file is a pair of one side
         (`Pair.only`), called ``images/NAME`` or ``targets/NAME``. Files of both sides whose common
         name the table gives the split val stay together. Of a side of which the table names
         nothing, all trains.
-    needs_truth : whether every image must have labels, or a target; else they have them where all
-        do.
+    needs_truth : whether every image that is used must have labels, or a target; else they have
+        them where all of these do.
 
     A CSV given as `images` has the columns ``image`` and ``labels`` or ``target`` (paths, relative
     to the table) and perhaps ``classes``, ``soft``, ``cost``, ``split``, ``weight``.
 
     Raises
     ------
-    DataError : no labels (targets) are found, an image lacks its own, names collide, a table is
-        wrong, or folders are given beside a table that names the files.
+    DataError : no labels (targets) are found, an image lacks what it needs, names collide, a table
+        is wrong, or folders are given beside a table that names the files.
     ReadError : a folder holds no images.
     """
     images = Path(images)
     if not images.exists():
         raise DataError(f"{images}: there is no such file or folder")
     names = TARGETS if truth == "image" else LABELS
+    used = None if table is None or unpaired else used_by_table(Path(table))
     if images.is_file():
         if images.suffix.lower() != ".csv":
             raise DataError(f"{images}: expected a folder or a CSV table of images and labels")
@@ -137,7 +141,7 @@ def find_pairs(
             pairs = sides_of_table(images, names.column)
         else:
             pairs = pairs_of_table(images, names.column if needs_truth else None)
-            pairs = _all_or_none(pairs, names)
+            pairs = _all_or_none(pairs, names, used)
         pairs = pairs if table is None else split_by_table(pairs, Path(table))
     else:
         given = targets if truth == "image" else labels
@@ -147,7 +151,7 @@ def find_pairs(
         if unpaired:
             pairs = _sides(found, table and Path(table), names)
         else:
-            pairs = _joined(found, beside, names, needs_truth)
+            pairs = _joined(found, beside, names, needs_truth, used)
             pairs = pairs if table is None else split_by_table(pairs, Path(table))
     twice = [name for name, n in Counter(p.name for p in pairs).items() if n > 1]
     if twice:
@@ -155,17 +159,20 @@ def find_pairs(
     return sorted(pairs, key=lambda p: p.name)
 
 
-def _joined(found: Found, beside: Beside, names: Names, needs_truth: bool) -> list[Pair]:
-    """Each image with what has its name."""
+def _joined(
+    found: Found, beside: Beside, names: Names, needs_truth: bool, used: Set[str] | None
+) -> list[Pair]:
+    """Each image with what has its name; only those `used` must have all (None: every image)."""
     pairs, without = [], []
     for name, path in found.images.items():
+        needed = used is None or name in used
         other = {key: same_name(name, files) for key, files in found.others.items()}
         for key, file in other.items():
-            if file is None:
+            if file is None and needed:
                 place = beside._asdict()[key] or found.folder.parent / key
                 raise DataError(f"{path}: no {_MISSING[key]} of this name in {place}")
         wanted = same_name(name, found.truth)
-        if wanted is None:
+        if wanted is None and needed:
             without.append(path)
         pair = Pair(
             name,
@@ -185,19 +192,20 @@ def _joined(found: Found, beside: Beside, names: Names, needs_truth: bool) -> li
         raise DataError(
             f"{where}, the first is {without[0].name}: add its {names.what} or move the image away"
         )
-    return _all_or_none(pairs, names)
+    return _all_or_none(pairs, names, used)
 
 
 def _with_truth(pair: Pair, file: Path | None, names: Names) -> Pair:
     return replace(pair, target=file) if names is TARGETS else replace(pair, labels=file)
 
 
-def _all_or_none(pairs: list[Pair], names: Names) -> list[Pair]:
-    """Without what is known of some images, where it is not known of all."""
-    have = sum((p.target if names is TARGETS else p.labels) is not None for p in pairs)
-    if not 0 < have < len(pairs):
+def _all_or_none(pairs: list[Pair], names: Names, used: Set[str] | None) -> list[Pair]:
+    """Without what is known of some images, where it is not known of all that are used."""
+    own = [p for p in pairs if used is None or p.name in used]
+    have = sum((p.target if names is TARGETS else p.labels) is not None for p in own)
+    if not 0 < have < len(own):
         return pairs
-    log.info("%d of %d images have a %s: it is not used", have, len(pairs), names.what)
+    log.info("%d of %d images have a %s: it is not used", have, len(own), names.what)
     return [_with_truth(p, None, names) for p in pairs]
 
 

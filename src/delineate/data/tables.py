@@ -91,6 +91,19 @@ def splits_of_table(table: Path) -> dict[str, tuple[str, float]]:
     return {row["image"]: (row["split"] or "", _weight(row, table)) for row in rows}
 
 
+def used_by_table(table: Path) -> frozenset[str]:
+    """Names of the images that train or validate: all of a table without splits, else those.
+
+    Raises
+    ------
+    DataError : as for `splits_of_table`.
+    """
+    splits = {name: split for name, (split, _) in splits_of_table(table).items()}
+    if not any(splits.values()):
+        return frozenset(splits)
+    return frozenset(name for name, split in splits.items() if split in ("train", "val"))
+
+
 def split_by_table(pairs: Sequence[Pair], table: Path) -> list[Pair]:
     """Give pairs the splits and weights of a table; those that it does not name are left out.
 
