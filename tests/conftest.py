@@ -48,6 +48,14 @@ def picture(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
+@pytest.fixture(scope="session")
+def field() -> tuple[np.ndarray, np.ndarray]:
+    """An image of ten domes, and their labels."""
+    from domes import domes
+
+    return domes((96, 120), 8, 10)
+
+
 @pytest.fixture
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than the trainings of the tests."""

@@ -15,12 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from delineate.inference.runner import RunOptions
 from delineate.inference.scale import ScaleModel
 from delineate.model import Description, Model
 from delineate.recipe import Recipe
 
 COMMON = 20.0
 """Diameter to which the model brings the objects."""
+EXACT = RunOptions(device="cpu", precision="fp32")
+"""Results that are the same everywhere."""
 
 
 class DomeNetwork(nn.Module):

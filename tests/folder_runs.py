@@ -7,13 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from delineate.inference.runner import RunOptions
 from delineate.model import Model
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Settings, Summary, predict_folder
-from domes import dome_model
-
-EXACT = RunOptions(device="cpu", precision="fp32")
+from domes import EXACT, dome_model
 
 
 class Log:

@@ -19,8 +19,8 @@ from delineate.runs import outputs as outputs_module
 from delineate.runs.evaluate import evaluate_folder
 from delineate.runs.export import export_folder
 from delineate.runs.predict import Settings, Summary, predict_folder
-from domes import dome_model, domes, write_domes
-from folder_runs import EXACT, record, rows, run
+from domes import EXACT, dome_model, domes, write_domes
+from folder_runs import record, rows, run
 
 
 def make_bad_images(folder: Path) -> dict[str, str]:

@@ -1,0 +1,65 @@
+"""The size of objects: given in pixels or as a length, or found by the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from delineate.errors import ImageError
+from delineate.image import Image
+from delineate.inference.diameter import diameter_in_pixels
+from domes import EXACT, dome_model, domes
+
+
+def test_diameter_scales_and_labels_come_back_at_the_image_s_resolution() -> None:
+    """Objects of 40 pixels in a model for 20: half the size inside, full size outside."""
+    image, truth = domes((160, 200), 20, 8)
+    found = dome_model().predict(image, diameter=40, options=EXACT)
+    assert found.diameter == 40
+    assert found.labels.shape == image.shape
+    assert found.labels.max() == truth.max()
+    areas = np.bincount(found.labels.ravel())[1:]
+    assert np.median(areas) == pytest.approx(np.median(np.bincount(truth.ravel())[1:]), rel=0.2)
+
+
+def test_the_model_finds_the_scale(field: tuple[np.ndarray, np.ndarray]) -> None:
+    """Its first guess (32 pixels) is replaced by the median diameter of what it finds."""
+    found = dome_model(knows_scale=32.0).predict(field[0], options=EXACT)
+    assert found.diameter == pytest.approx(15, abs=1.5)
+    assert found.labels.max() == 10
+
+
+def test_a_guess_never_blows_up_the_image() -> None:
+    """Nothing is found to refine the first guess of two pixels, ten times less than common."""
+    found = dome_model(knows_scale=0.1).predict(np.zeros((40, 40), np.uint8), options=EXACT)
+    assert found.diameter == 4
+
+
+def test_diameter_with_a_unit_uses_the_pixel_size() -> None:
+    image = Image(np.zeros((8, 8)), "YX", {"Y": 0.5, "X": 0.5})
+    assert diameter_in_pixels("8um", image) == 16
+    assert diameter_in_pixels(" 8 µm ", image) == 16
+    assert diameter_in_pixels("8000nm", image) == 16
+    assert diameter_in_pixels("30", image) == diameter_in_pixels("30 px", image) == 30
+    assert diameter_in_pixels(2.5, image) == 2.5
+    assert diameter_in_pixels(None, image) is None
+    other = Image(np.zeros((8, 8)), "YX", {"Y": 500, "X": 500}, "nm")
+    assert diameter_in_pixels("8um", other) == 16
+
+
+@pytest.mark.parametrize("text", ["", "wide", "-3", "0", "8 miles", "1.2.3", "nan", "1e999"])
+def test_what_is_no_diameter(text: str) -> None:
+    with pytest.raises(ImageError, match="expected pixels such as 30, or a length such as 8um"):
+        diameter_in_pixels(text, Image(np.zeros((8, 8)), "YX"))
+
+
+def test_length_without_pixel_size() -> None:
+    with pytest.raises(ImageError, match=r"cells.tif does not say how large its pixels are"):
+        diameter_in_pixels("8um", Image(np.zeros((8, 8)), "YX", source=Path("cells.tif")))
+
+
+def test_diameter_that_would_blow_up_the_image(field: tuple[np.ndarray, np.ndarray]) -> None:
+    with pytest.raises(ImageError, match="enlarged 67 times"):
+        dome_model().predict(field[0], diameter=0.3)
