@@ -57,6 +57,12 @@ def field() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
+def lazy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read nothing at once, however small."""
+    monkeypatch.setattr("delineate.io.axes.EAGER_BYTES", 0)
+
+
+@pytest.fixture
 def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than the trainings of the tests."""
     monkeypatch.setattr("delineate.runs.train._draw_curves", lambda metrics: None)
