@@ -56,6 +56,14 @@ def field() -> tuple[np.ndarray, np.ndarray]:
     return domes((96, 120), 8, 10)
 
 
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the stand-in for a trained model."""
+    from domes import dome_model
+
+    return dome_model().save(tmp_path_factory.mktemp("models") / "domes")
+
+
 @pytest.fixture
 def lazy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read nothing at once, however small."""
