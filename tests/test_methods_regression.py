@@ -5,6 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from pydantic import ValidationError
+from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from delineate.errors import LabelError
@@ -44,6 +45,118 @@ def test_ssim_is_that_of_scikit_image(shape: tuple[int, ...]) -> None:
 def test_ssim_of_small_and_equal_images() -> None:
     x = images(1, 1, 4, 30)
     assert float(losses.ssim(x, x, torch.ones_like(x))) == pytest.approx(0, abs=1e-5)
+
+
+def similarity(x: np.ndarray, y: np.ndarray) -> float:
+    """Mean SSIM over the pixels in full windows, in float64."""
+    _, full = structural_similarity(
+        x.astype(float), y.astype(float), data_range=1.0, gaussian_weights=True, sigma=1.5,
+        use_sample_covariance=False, full=True,
+    )  # fmt: skip
+    return float(full[tuple(slice(5, n - 5) for n in x.shape)].mean())
+
+
+def smooth_pair(shape: tuple[int, ...] = (48, 52)) -> tuple[torch.Tensor, torch.Tensor]:
+    """A smooth image of 0 … 1, and the same with some noise."""
+    rng = np.random.default_rng(4)
+    image = gaussian_filter(rng.random(shape), 2)
+    image = ((image - image.min()) / np.ptp(image)).astype(np.float32)
+    noisy = (image + 0.02 * rng.normal(size=shape)).astype(np.float32)
+    return torch.from_numpy(image)[None, None], torch.from_numpy(noisy)[None, None]
+
+
+@pytest.mark.parametrize(("contrast", "offset"), [(1.0, 0.0), (0.1, 0.45), (1.0, 2.0)])
+def test_ssim_is_as_exact_where_networks_compute_in_bfloat16(contrast, offset) -> None:
+    x, y = (contrast * image + offset for image in smooth_pair())
+    weight = torch.ones_like(x)
+    found, slopes = [], []
+    for half in (False, True):
+        own = y.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = losses.ssim(own, x, weight)
+            assert float(losses.ssim(x, x, weight)) == 0
+        (slope,) = torch.autograd.grad(loss, own)
+        found.append(float(loss.detach()))
+        slopes.append(slope)
+    assert found[0] == found[1]
+    assert torch.equal(*slopes)
+
+
+@pytest.mark.parametrize("offset", [-1e3, 1.0, 1e3, 1e4])
+@pytest.mark.parametrize("shape", [(40, 44), (14, 15, 16)])
+def test_ssim_far_from_zero_is_that_of_float64(offset, shape) -> None:
+    x, y = (image + offset for image in smooth_pair(shape))
+    expected = 1 - similarity(y[0, 0].numpy(), x[0, 0].numpy())
+    assert 1e-3 < expected < 0.5
+    loss = losses.ssim(y, x, torch.ones_like(x))
+    assert_allclose(float(loss), expected, rtol=1e-2, atol=1e-5)
+    # Each channel has its own level.
+    both = losses.ssim(
+        *(torch.cat([a, b], dim=1) for a, b in zip((y, x), smooth_pair(shape)[::-1], strict=True)),
+        torch.ones_like(x),
+    )
+    near = 1 - similarity(*(image[0, 0].numpy() for image in smooth_pair(shape)[::-1]))
+    assert_allclose(float(both), (expected + near) / 2, rtol=1e-2, atol=1e-5)
+    # An output that has not yet found the level of its target.
+    lost = losses.ssim(smooth_pair(shape)[1], x, torch.ones_like(x))
+    reference = 1 - similarity(smooth_pair(shape)[1][0, 0].numpy(), x[0, 0].numpy())
+    assert_allclose(float(lost), reference, rtol=1e-3)
+
+
+def masked_similarity(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    """1 − SSIM by its definition, window by window, over the pixels of each that count."""
+    reach = np.arange(-5, 6)
+    gauss = np.exp(-0.5 * (reach / 1.5) ** 2)
+    window, losses_, counted = np.outer(gauss, gauss), [], []
+    for i in range(5, x.shape[0] - 5):
+        for j in range(5, x.shape[1] - 5):
+            at = np.s_[i - 5 : i + 6, j - 5 : j + 6]
+            w = window * (weight[at] > 0)
+            if not weight[i, j]:
+                continue
+            w = w / w.sum()
+            mx, my = (w * x[at]).sum(), (w * y[at]).sum()
+            vx, vy = (w * (x[at] - mx) ** 2).sum(), (w * (y[at] - my) ** 2).sum()
+            cov = (w * (x[at] - mx) * (y[at] - my)).sum()
+            losses_.append(
+                1 - (2 * mx * my + 1e-4) * (2 * cov + 9e-4)
+                / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))
+            )  # fmt: skip
+            counted.append(weight[i, j])
+    return float(np.average(losses_, weights=counted))
+
+
+def test_pixels_without_weight_are_in_no_window_of_ssim() -> None:
+    x, y = smooth_pair((30, 32))
+    weight = images(1, 1, 30, 32, seed=5) + 0.5
+    weight[..., :12] = 0
+    weight[..., 20:23, 20:23] = 0
+    whole = losses.ssim(y, x, weight)
+    expected = masked_similarity(*(a[0, 0].double().numpy() for a in (y, x, weight)))
+    assert_allclose(float(whole), expected, rtol=1e-4)
+    for rubbish in (0.0, 1e6, torch.nan, torch.inf):
+        own, wanted = (torch.where(weight > 0, a, rubbish).requires_grad_() for a in (y, x))
+        loss = losses.ssim(own, wanted, weight)
+        assert torch.equal(loss, whole)
+        loss.backward()
+        for image in (own, wanted):
+            assert image.grad is not None
+            assert not image.grad[weight == 0].any()
+            assert image.grad[weight > 0].isfinite().all()
+            assert image.grad[weight > 0].any()
+
+
+def test_ssim_of_few_pixels_and_of_none() -> None:
+    x, y = smooth_pair((24, 24))
+    weight = torch.zeros_like(x)
+    own = y.clone().requires_grad_()
+    losses.ssim(own, x, weight).backward()
+    assert own.grad is not None and not own.grad.any()
+    weight[..., 10, 11] = 1
+    assert float(losses.ssim(x, x, weight)) == 0
+    a, b = float(x[0, 0, 10, 11]), float(y[0, 0, 10, 11])
+    expected = (a - b) ** 2 / (a**2 + b**2 + 1e-4)  # one pixel has a level and no structure
+    assert float(losses.ssim(y, x, weight)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_likelihood_is_least_where_the_variance_is_that_of_the_errors() -> None:

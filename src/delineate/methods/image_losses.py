@@ -6,11 +6,16 @@ counts for nothing, and give a scalar.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 _TINY = 1e-6
+_C1, _C2 = 0.01**2, 0.03**2
+"""Constants of SSIM, for intensities that span 1."""
 
 
 def weighted(each: Tensor, weight: Tensor) -> Tensor:
@@ -41,42 +46,63 @@ def gaussian_likelihood(
     return weighted(each, weight)
 
 
-def ssim(output: Tensor, target: Tensor, weight: Tensor, span: float = 1.0) -> Tensor:
-    """1 − SSIM (Wang et al. 2004) with its Gaussian window of σ 1.5, over pixels in full windows.
+def ssim(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """1 − SSIM (Wang et al. 2004, equation 13), over pixels whose window lies within the patch.
 
-    Parameters
-    ----------
-    span : range of intensities, for the two constants. Sides below the window shorten it.
+    Windows are Gaussian, of σ 1.5 and 11 pixels, fewer along sides below that; the constants are
+    those of intensities that span 1. Means and variances are of the pixels of a window that have a
+    weight (normalised convolution, Knutsson & Westin 1993): what the others hold is of no account,
+    and a pixel that is alone in its window has a level and no structure.
+
+    With a = (μx − μy)² / (μx² + μy² + c1) and b = var(x − y) / (var x + var y + c2) it is
+    a + b − ab, the same in other words, in which no digits are lost where images are alike.
+    Variances are of what remains without each patch's mean: of intensities far from 0 nothing but
+    rounding would remain in them.
     """
-    kernels = [_window(n, output) for n in output.shape[2:]]
-    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
-    x, y = output.float(), target.float()
-    mx, my = _blur(x, kernels), _blur(y, kernels)
-    # Variances are of few pixels: rounding must not make them negative.
-    vx = (_blur(x * x, kernels) - mx * mx).clamp(min=0)
-    vy = (_blur(y * y, kernels) - my * my).clamp(min=0)
-    cov = _blur(x * y, kernels) - mx * my
-    similar = ((2 * mx * my + c1) * (2 * cov + c2)) / ((mx * mx + my * my + c1) * (vx + vy + c2))
+    kernels = [_window(n) for n in output.shape[2:]]
+    counted = weight > 0
+    share = _blur(counted.float(), kernels).clamp(min=_TINY)
+    x, level_x = _centred(output, counted)
+    y, level_y = _centred(target, counted)
+    mx, my = _blur(x, kernels) / share, _blur(y, kernels) / share
+
+    def variance(image: Tensor, mean: Tensor) -> Tensor:
+        return (_blur(image * image, kernels) / share - mean * mean).clamp(min=0)
+
+    structure = variance(x - y, mx - my) / (variance(x, mx) + variance(y, my) + _C2)
+    apart = mx - my + (level_x - level_y)
+    luminance = apart**2 / ((mx + level_x) ** 2 + (my + level_y) ** 2 + _C1)
     for axis, (kernel, n) in enumerate(zip(kernels, output.shape[2:], strict=True), 2):
-        weight = weight.narrow(axis, len(kernel) // 2, n - 2 * (len(kernel) // 2))
-    return weighted(1 - similar, weight)
+        weight = weight.narrow(axis, len(kernel) // 2, n - len(kernel) + 1)
+    return weighted(luminance + structure - luminance * structure, weight)
 
 
-def _window(n: int, like: Tensor, sigma: float = 1.5) -> Tensor:
+def _centred(image: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+    """An image less the mean of what counts of each patch and channel, 0 elsewhere; the mean."""
+    axes = list(range(2, image.ndim))
+    image = torch.where(counted, image.float(), 0.0)
+    total = counted.sum(axes, keepdim=True).clamp(min=1)
+    level = image.detach().sum(axes, keepdim=True) / total
+    return torch.where(counted, image - level, 0.0), level
+
+
+def _window(n: int, sigma: float = 1.5) -> list[float]:
     """Gaussian weights of at most 11 pixels, an odd number that fits into n."""
     half = min(5, (n - 1) // 2)
-    at = torch.arange(-half, half + 1, device=like.device, dtype=torch.float32)
-    weights = torch.exp(-0.5 * (at / sigma) ** 2)
-    return weights / weights.sum()
+    weights = [math.exp(-0.5 * (at / sigma) ** 2) for at in range(-half, half + 1)]
+    return [weight / sum(weights) for weight in weights]
 
 
-def _blur(image: Tensor, kernels: list[Tensor]) -> Tensor:
-    """Weighted means over the window, axis by axis, where it lies within the image."""
-    channels, ndim = image.shape[1], image.ndim - 2
-    convolve = F.conv2d if ndim == 2 else F.conv3d
-    for axis, kernel in enumerate(kernels):
-        shape = [1] * ndim
-        shape[axis] = len(kernel)
-        weight = kernel.reshape(1, 1, *shape).expand(channels, 1, *shape)
-        image = convolve(image, weight, groups=channels)
+def _blur(image: Tensor, kernels: Sequence[Sequence[float]]) -> Tensor:
+    """Weighted means over the window, axis by axis, where it lies within the image.
+
+    Sums, and no convolution: those are computed in fewer digits where training is in bfloat16 or,
+    on GPUs, in TF32, too few for a variance.
+    """
+    for axis, kernel in enumerate(kernels, 2):
+        n = image.shape[axis] - len(kernel) + 1
+        blurred = kernel[0] * image.narrow(axis, 0, n)
+        for at, weight in enumerate(kernel[1:], 1):
+            blurred = torch.add(blurred, image.narrow(axis, at, n), alpha=weight)
+        image = blurred
     return image
