@@ -56,19 +56,26 @@ class BlindSpot(Supervised):
         return self._loss(self.forward(seen), batch.image, batch.valid * hidden)
 
     def validation_step(self, index: int, _: int) -> None:
-        """Loss of hidden pixels of one whole image, always the same ones."""
+        """Loss of hidden pixels of one whole image, always the same ones and at least one.
+
+        An image none of whose pixels counts has no loss, which is not the best one: NaN.
+        """
         image, _targets, valid, _truth = self.validation_crop(int(index))
         generator = torch.Generator(device=image.device).manual_seed(int(index))
-        hidden, seen = hide(image, self.regime, generator)
-        loss = self._loss(self.whole(seen), image, valid * hidden)
-        self.validation.append({"loss": float(loss)})
+        hidden, seen = hide(image, self.regime, generator, valid)
+        told = bool((valid * hidden).any())
+        loss = float(self._loss(self.whole(seen), image, valid * hidden)) if told else float("nan")
+        self.validation.append({"loss": loss})
 
     def _loss(self, output: Tensor, image: Tensor, valid: Tensor) -> Tensor:
         return self.checked(self.method.loss(output, image, valid))
 
 
 def hide(
-    image: Tensor, regime: BlindSpotOptions, generator: torch.Generator | None = None
+    image: Tensor,
+    regime: BlindSpotOptions,
+    generator: torch.Generator | None = None,
+    counting: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Choose pixels and replace them by what lies around them.
 
@@ -76,6 +83,8 @@ def hide(
     ----------
     image : (B, C, [Z,] Y, X).
     generator : of the draw; None: torch's own.
+    counting : (B, 1, …), the weight of each pixel: of every image that has pixels above 0, at least
+        one of those is hidden; None: as many as are drawn, which may be none of a small image.
 
     Returns
     -------
@@ -86,6 +95,8 @@ def hide(
         (image.shape[0], 1, *image.shape[2:]), generator=generator, device=image.device
     )
     chosen = drawn < regime.share
+    if counting is not None:
+        chosen = chosen | _nearest_to_be_drawn(drawn, counting > 0, regime.share)
     hidden = chosen
     if regime.line:
         window = [1] * (image.ndim - 3) + [2 * regime.line + 1]
@@ -103,6 +114,16 @@ def hide(
     seen = image.clone().transpose(0, 1)
     seen[:, hidden[:, 0]] = values
     return chosen.to(image.dtype), seen.transpose(0, 1).contiguous()
+
+
+def _nearest_to_be_drawn(drawn: Tensor, counts: Tensor, share: float) -> Tensor:
+    """The lowest draw among the pixels that count, of images in which none of these was drawn."""
+    drawn = torch.where(counts, drawn, torch.inf).flatten(1)
+    lowest = drawn.min(dim=1, keepdim=True).values
+    lacks = (lowest >= share) & lowest.isfinite()
+    first = torch.zeros_like(drawn, dtype=torch.bool)
+    first.scatter_(1, drawn.argmin(dim=1, keepdim=True), lacks)
+    return first.view(counts.shape)
 
 
 def _neighbours(image: Tensor, hidden: Tensor, regime: BlindSpotOptions) -> Tensor:
