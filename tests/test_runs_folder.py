@@ -15,7 +15,7 @@ from delineate.inference.runner import RunOptions
 from delineate.io import ImageFile, read_labels, write_labels
 from delineate.io.reading import read_label_image
 from delineate.model import Model
-from delineate.runs import outputs as outputs_module
+from delineate.runs import folder as folder_module
 from delineate.runs.evaluate import evaluate_folder
 from delineate.runs.export import export_folder
 from delineate.runs.predict import Settings, Summary, predict_folder
@@ -163,14 +163,14 @@ def test_an_image_that_can_no_longer_be_opened(
     """Its hash is needed to know that it is the same; the failure is that of one image."""
     write_domes(tmp_path / "images", ("a", "b"))
     run(tmp_path / "images", tmp_path / "out")
-    hashed = outputs_module.file_sha256
+    hashed = folder_module.file_sha256
 
     def refuse(path: Path) -> str:
         if path.stem == "a":
             raise PermissionError(13, "Permission denied", str(path))
         return hashed(path)
 
-    monkeypatch.setattr(outputs_module, "file_sha256", refuse)
+    monkeypatch.setattr(folder_module, "file_sha256", refuse)
     summary, log = run(tmp_path / "images", tmp_path / "out")
     assert (summary.done, summary.failed) == (1, 1)
     assert "Permission denied" in log.outcomes["a"]

@@ -33,7 +33,8 @@ from delineate.metrics import average_precision, dice, score_objects
 from delineate.recipe import Recipe
 from delineate.review.run_folder import read_run
 from delineate.runs.consensus import consensus_folder
-from delineate.runs.outputs import Outputs, RunFolder
+from delineate.runs.folder import RunFolder
+from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Settings, predict_folder
 from delineate.runs.quality import Judge
 from delineate.runs.review import review_folder

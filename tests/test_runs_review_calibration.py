@@ -24,7 +24,8 @@ from delineate.methods.segmentation import Segmentation
 from delineate.methods.semantic import Semantic
 from delineate.recipe import Recipe
 from delineate.review.report import write_report
-from delineate.runs.outputs import Outputs, RunFolder
+from delineate.runs.folder import RunFolder
+from delineate.runs.outputs import Outputs
 from delineate.runs.review import review_folder
 from delineate.uncertainty import Reliability
 from domes import domes

@@ -62,12 +62,12 @@ def test_every_image_of_a_file_is_one_of_the_run(tmp_path: Path) -> None:
 
 
 def test_a_file_of_several_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from delineate.runs import outputs
+    from delineate.runs import folder
 
     write_slide(tmp_path / "slide.ome.tif")
     hashed: list[Path] = []
-    real = outputs.file_sha256
-    monkeypatch.setattr(outputs, "file_sha256", lambda path: hashed.append(path) or real(path))
+    real = folder.file_sha256
+    monkeypatch.setattr(folder, "file_sha256", lambda path: hashed.append(path) or real(path))
     for _ in range(2):
         predict_folder(dome_model(), tmp_path / "slide.ome.tif", tmp_path / "out", EXACT)
     assert len(hashed) == 2

@@ -17,8 +17,9 @@ from delineate.inference.seen import seen_part
 from delineate.io import ImageFile, read
 from delineate.methods.base import Method
 from delineate.recipe import Recipe
+from delineate.runs.folder import RunFolder
 from delineate.runs.maps import read_maps
-from delineate.runs.outputs import Outputs, RunFolder
+from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Listener, Summary, run_all
 from delineate.runs.quality import Judge
 from delineate.uncertainty import Reference

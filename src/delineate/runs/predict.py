@@ -14,7 +14,8 @@ from delineate.inference.diameter import parse_diameter
 from delineate.inference.runner import Progress, RunOptions
 from delineate.io import ImageFile
 from delineate.model import Model
-from delineate.runs.outputs import Outputs, RunFolder
+from delineate.runs.folder import RunFolder
+from delineate.runs.outputs import Outputs
 from delineate.runs.predict_files import Work, find_work
 
 if TYPE_CHECKING:

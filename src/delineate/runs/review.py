@@ -18,7 +18,6 @@ from delineate.labels import Table
 from delineate.review.report import write_report
 from delineate.review.run_trust import COMPARISON, EXPERTS, MODEL, metric_name
 from delineate.runs.layout import CURVE, RANKING, SCORES, remove, write_json
-from delineate.runs.outputs import plain, write_images
 from delineate.runs.quality import Judge, novel
 from delineate.runs.review_calibration import (
     calibration_facts,
@@ -37,6 +36,7 @@ from delineate.runs.review_tables import (
     scores_table,
     truth_facts,
 )
+from delineate.runs.tables import plain, write_images
 
 if TYPE_CHECKING:
     from delineate.runs.predict import Listener

@@ -11,8 +11,8 @@ from delineate.methods.base import Method
 from delineate.recipe import Recipe
 from delineate.review.run_tables import csv_rows, finite
 from delineate.review.run_trust import MEASURES
+from delineate.runs.folder import SCHEMA
 from delineate.runs.layout import SCORES, STATE, read_json
-from delineate.runs.outputs import SCHEMA
 from delineate.runs.quality import Judge
 from delineate.runs.review_scores import Scores
 from delineate.runs.tables import failed_row, most_uncertain_first

@@ -1,11 +1,16 @@
-"""Rows of the table of images."""
+"""The tables of a run: rows of images in their order, and the objects of all images."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from delineate.io import atomic_path
+from delineate.runs.layout import remove
 
 if TYPE_CHECKING:
     from delineate.inference.prediction import Prediction
@@ -87,3 +92,58 @@ def number(row: Mapping[str, Any], key: str) -> float:
     """A cell of the row of an image as number; NaN where there is none."""
     value = row.get(key)
     return float(value) if isinstance(value, int | float) else np.nan
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for people and JSON: six digits of a number, NaN becomes an empty cell."""
+    return {
+        k: v if not isinstance(v, float) else float(f"{v:.6g}") if v == v else ""
+        for k, v in row.items()
+    }
+
+
+def write_images(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write images.csv; cells that a row lacks are empty.
+
+    Raises
+    ------
+    WriteError : it cannot be written.
+    """
+    fullest_first = sorted(rows, key=len, reverse=True)
+    columns = list(dict.fromkeys(k for row in fullest_first for k in row))
+    with (
+        atomic_path(folder / "images.csv") as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def join_objects(path: Path, parts: Sequence[tuple[str, Path]]) -> None:
+    """One table of all objects; images whose tables have other columns leave cells empty.
+
+    Parameters
+    ----------
+    parts : name of each image, and the table of its objects.
+
+    Raises
+    ------
+    WriteError : it cannot be written.
+    """
+    columns: dict[str, None] = {"image": None}
+    for _, part in parts:
+        with part.open(newline="", encoding="utf-8") as file:
+            columns.update(dict.fromkeys(next(csv.reader(file), [])))
+    if parts and not set(columns) - {"image", ""}:  # of images there are no objects, not even 0
+        remove(path)
+        return
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as out,
+    ):
+        writer = csv.DictWriter(out, list(columns), restval="")
+        writer.writeheader()
+        for name, part in parts:
+            with part.open(newline="", encoding="utf-8") as file:
+                writer.writerows({"image": name, **row} for row in csv.DictReader(file))
