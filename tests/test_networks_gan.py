@@ -8,6 +8,7 @@ from torch import nn
 
 from delineate.errors import RecipeError
 from delineate.networks.discriminators import Discriminator, PatchDiscriminator
+from delineate.networks.scales import fitting_scales, smallest_side
 
 
 @pytest.mark.parametrize("shape", [(96, 96), (97, 130), (50, 48, 61)])
@@ -58,12 +59,46 @@ def test_the_second_scale_sees_twice_as_far():
     assert (seen.amax(dim=0) - seen.amin(dim=0) + 1).tolist() == [33, 33]
 
 
-def test_small_images_are_judged_at_fewer_scales_or_refused():
-    network = Discriminator(1, 2, scales=3, layers=3, features=2)
-    assert [len(network(torch.rand(1, 1, n, 96))) for n in (96, 95, 47, 46, 24)] == [3, 3, 2, 1, 1]
-    with pytest.raises(RecipeError, match=r"23 × 96.*needs 24.*train\.patch"):
-        network(torch.rand(1, 1, 23, 96))
-    assert len(Discriminator(1, 3, scales=2, layers=1, features=2)(torch.rand(1, 1, 6, 9, 12))) == 1
+@pytest.mark.parametrize(("scales", "side"), [(1, 24), (2, 47), (3, 93)])
+def test_an_image_is_judged_at_every_scale_or_refused(scales, side):
+    """What is too small for the last scale leaves it with weights that never learn."""
+    network = Discriminator(1, 2, scales=scales, layers=3, features=2)
+    assert len(network(torch.rand(1, 1, side, 96))) == scales
+    with pytest.raises(RecipeError, match=rf"patches of {side - 1} × 96 pixels.*train\.patch"):
+        network(torch.rand(1, 1, side - 1, 96))
+
+
+def test_the_refusal_says_which_patch_is_needed_and_how_many_scales_fit():
+    network = Discriminator(1, 3, scales=4, layers=3, features=2)
+    with pytest.raises(RecipeError, match=r"scales 4, .*need 185 .*discriminator\.scales to 2$"):
+        network.check((60, 200, 200))
+    with pytest.raises(
+        RecipeError, match=r"20 × 64 × 64.*needs 24 .*185 at 4 scales.*discriminator\.layers$"
+    ):
+        network.check((20, 64, 64))
+    network.check((185, 200, 190))
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_smallest_sides_are_those_that_convolutions_ask_for(layers):
+    """Against the sizes that torch computes."""
+    network = PatchDiscriminator(1, 2, layers, 1, "none", False)
+
+    def judged(side: int, scales: int) -> bool:
+        image = torch.rand(1, 1, side, side)
+        for _ in range(scales - 1):
+            image = nn.functional.avg_pool2d(image, 3, stride=2, padding=1)
+        try:
+            return network(image)[-1].numel() > 0
+        except RuntimeError:
+            return False
+
+    for scales in (1, 2, 3):
+        side = smallest_side(layers, scales)
+        assert judged(side, scales)
+        assert not judged(side - 1, scales)
+        assert fitting_scales(side, layers) == scales
+        assert fitting_scales(side - 1, layers) == scales - 1
 
 
 def test_spectral_norm_bounds_every_convolution():

@@ -12,6 +12,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from delineate.errors import RecipeError
 from delineate.networks.layers import Norm, convolution, normalisation
+from delineate.networks.scales import too_small
 
 SCALE = 0.02
 """Standard deviation of the first weights (Isola et al. 2017, §6.2)."""
@@ -62,11 +63,6 @@ class PatchDiscriminator(nn.Module):
                 steps.append(nn.LeakyReLU(0.2, inplace=True))
             self.layers.append(nn.Sequential(*steps))
 
-    @property
-    def smallest(self) -> int:
-        """The fewest pixels along an axis that give a score."""
-        return int(3 * 2 ** (len(self.layers) - 2))
-
     def forward(self, x: Tensor) -> list[Tensor]:
         """(B, channels, …) → the features of every layer; the last are scores (B, 1, …)."""
         found: list[Tensor] = []
@@ -85,7 +81,7 @@ class Discriminator(nn.Module):
 
     Parameters
     ----------
-    scales : discriminators; scales at which an image is too small to be judged are left out.
+    scales : discriminators, all of which judge every image.
     others : see `PatchDiscriminator`.
     """
 
@@ -102,26 +98,22 @@ class Discriminator(nn.Module):
         super().__init__()
         if scales < 1:
             raise ValueError(f"scales {scales}: expected 1 or more")
-        self.ndim = ndim
+        self.ndim, self.layers = ndim, layers
         self.scales = nn.ModuleList(
             PatchDiscriminator(channels, ndim, layers, features, norm, spectral)
             for _ in range(scales)
         )
 
     def check(self, shape: Sequence[int]) -> None:
-        """Whether images of a spatial shape can be judged at one scale at least.
+        """Whether images of a spatial shape can be judged at every scale.
 
         Raises
         ------
-        RecipeError : they are too small.
+        RecipeError : they are too small, for the last scale or for any.
         """
-        smallest = cast(PatchDiscriminator, self.scales[0]).smallest
-        if min(shape) < smallest:
-            raise RecipeError(
-                f"patches of {' × '.join(map(str, shape))} pixels are too small for the "
-                f"discriminator, which needs {smallest} along each axis: raise train.patch, or "
-                "lower regime.discriminator.layers"
-            )
+        wrong = too_small(min(shape), self.layers, len(self.scales))
+        if wrong:
+            raise RecipeError(f"patches of {' × '.join(map(str, shape))} pixels are {wrong}")
 
     def forward(self, x: Tensor) -> list[list[Tensor]]:
         """(B, channels, …) → for every scale the features of every layer, of which the last are
@@ -129,16 +121,13 @@ class Discriminator(nn.Module):
 
         Raises
         ------
-        RecipeError : the image is too small for any scale.
+        RecipeError : the image is too small for a scale.
         """
         self.check(x.shape[2:])
         found: list[list[Tensor]] = []
-        for scale in self.scales:
-            patches = cast(PatchDiscriminator, scale)
-            if min(x.shape[2:]) < patches.smallest:
-                break
-            found.append(patches(x))
-            x = self._smaller(x)
+        for number, scale in enumerate(self.scales):
+            x = self._smaller(x) if number else x
+            found.append(scale(x))
         return found
 
     def _smaller(self, x: Tensor) -> Tensor:
