@@ -28,6 +28,7 @@ from delineate.methods.regression import Regression
 from delineate.methods.semantic import Semantic
 from delineate.networks import NetworkOptions
 from delineate.training.ensemble import EnsembleOptions
+from delineate.training.gan_checks import check_adversarial
 from delineate.training.options import TrainOptions
 from delineate.training.regimes import AnyRegime, SupervisedOptions
 
@@ -91,19 +92,7 @@ class Recipe(BaseModel):
                 f"data.unpaired: regime {self.regime.name} learns from pairs; choose regime.name "
                 "cyclegan, or leave it out"
             )
-        if self.regime.name == "cyclegan" and self.method.truth == "objects":
-            raise ValueError(
-                f"regime cyclegan makes images, and masks of classes, not the maps of method "
-                f"{self.method.name}: set method.name to regression or semantic"
-            )
-        if self.regime.name == "cyclegan" and self.data.diameter is not None:
-            raise ValueError("regime cyclegan keeps the scale of images: set data.diameter to null")
-        if self.regime.name in ("pix2pix", "cyclegan") and getattr(self.method, "noise", False):
-            raise ValueError(
-                f"regime {self.regime.name} learns no noise: set method.noise to false"
-            )
-        if self.regime.name in ("pix2pix", "cyclegan") and self.train.precision == "fp16":
-            raise ValueError(f"regime {self.regime.name} trains in fp32 or bf16, not in fp16")
+        check_adversarial(self.regime, self.method, self.data, self.train)
         return self
 
     @model_validator(mode="after")
