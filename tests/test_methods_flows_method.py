@@ -284,3 +284,14 @@ def test_score(labels: np.ndarray) -> None:
     share = (len(np.unique(half)) - 1) / labels.max()
     assert method.score(perfect(half), labels)["ap50"] == pytest.approx(share)
     assert method.monitor in method.score(perfect(labels), labels)
+
+
+def test_objects_where_nothing_is_known_are_not_scored(labels: np.ndarray) -> None:
+    method = Flows()
+    counted = np.ones(labels.shape, bool)
+    counted[..., : labels.shape[-1] // 2] = False
+    half = np.where(counted, labels, 0)
+    assert method.score(perfect(half), labels)["map"] < 0.9
+    assert method.score(perfect(half), labels, counted) == {"map": 1.0, "ap50": 1.0}
+    assert method.score(perfect(labels), half, counted) == {"map": 1.0, "ap50": 1.0}
+    assert np.isnan(method.score(perfect(labels), labels, np.zeros_like(counted))["map"])

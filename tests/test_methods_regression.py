@@ -205,6 +205,26 @@ def test_score_is_one_for_the_truth_and_less_for_noise() -> None:
     assert method.score(noisy, truth)["pearson"] < 0.9
 
 
+def test_pixels_that_do_not_count_are_in_no_score() -> None:
+    method = Regression(channels=2)
+    rng = np.random.default_rng(3)
+    truth = images(2, 40, 44).numpy()
+    found = truth + rng.normal(0, 0.1, truth.shape).astype(np.float32)
+    counted = np.ones(truth.shape[1:], bool)
+    assert method.score(found, truth, counted) == method.score(found, truth)
+    counted[:, 20:] = False
+    for rubbish in (1e4, np.nan):
+        other = np.where(counted, truth, np.float32(rubbish))
+        assert method.score(found, other, counted) == method.score(found, truth * counted, counted)
+        assert method.score(truth, other, counted)["pearson"] == pytest.approx(1)
+        assert method.score(truth, other, counted)["ssim"] == pytest.approx(1)
+    near = method.score(found[:, :, :20], truth[:, :, :20])
+    score = method.score(found, truth, counted)
+    assert score["pearson"] == pytest.approx(near["pearson"])
+    assert score["si_psnr"] == pytest.approx(near["si_psnr"])
+    assert all(map(np.isnan, method.score(found, truth, ~counted & counted).values()))
+
+
 def test_wrong_channels_and_an_empty_loss_are_refused() -> None:
     with pytest.raises(LabelError, match=r"has 3 channels.*gives 1"):
         Regression().encode(np.zeros((3, 4, 4), np.float32))

@@ -327,6 +327,18 @@ def test_what_is_ignored_is_not_scored():
     assert method.score(perfect_maps(pred, 2), hidden) == {"dice": 1, "iou": 1, "map": 1, "ap50": 1}
 
 
+def test_pixels_that_do_not_count_are_scored_as_ignored_ones():
+    truth = class_scene((60, 60), 3)
+    pred = np.roll(truth, 4, axis=1)
+    counted = np.random.default_rng(0).random(truth.shape) < 0.7
+    hidden = np.where(counted, truth, 255)
+    expected = Semantic(classes=3, ignore=255).score(perfect_maps(pred, 3), hidden)
+    assert Semantic(classes=3).score(perfect_maps(pred, 3), truth, counted) == expected
+    none = Semantic(classes=3).score(perfect_maps(pred, 3), truth, np.zeros_like(counted))
+    assert none.keys() == expected.keys()
+    assert all(map(np.isnan, none.values()))
+
+
 def test_masks_and_empty_images_score():
     empty = np.zeros((20, 20), np.uint8)
     assert Semantic().score(perfect_maps(empty, 2), empty) == {

@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from delineate.runs.assess import _novelty
+from delineate.data.truth import Known
+from delineate.methods.flows import Flows
+from delineate.methods.semantic import Semantic
+from delineate.runs.assess import _novelty, pixels_of
 from delineate.uncertainty import fit_features
 
 
@@ -34,3 +38,17 @@ def test_what_is_usual_is_told_by_three_images_left_out_or_by_each_training_imag
     (odd,) = _novelty([case(known)], [[np.full(6, 30, np.float32)]])
     assert odd.novelty(np.full((1, 6), 30.0))[0] > 2
     assert _novelty([case(known[:2])], [others]) == ()
+
+
+@pytest.mark.parametrize("method", [Flows(), Semantic()])
+def test_probabilities_are_not_compared_where_nothing_is_known(method: Any) -> None:
+    labels = np.zeros((20, 20), np.int32)
+    labels[:, 8:] = 1
+    cost = np.ones(labels.shape, np.float32)
+    cost[5:] = 0
+    wrong = np.where(cost > 0, labels, 1 - labels)
+    maps = method.activate(torch.zeros(1, method.out_channels(2), 20, 20))[0].numpy()
+    rng = np.random.default_rng(0)
+    drawn = pixels_of(maps, method, Known(wrong, wrong, cost=cost), rng)
+    assert len(drawn.classes) == 100
+    assert (drawn.classes == 1).sum() == 60

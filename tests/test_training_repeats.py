@@ -52,7 +52,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, name: str, epoch: int) -> None:
 def growing_score(start: int = 0) -> Any:
     count = [start]
 
-    def score(self: Flows, maps: Any, labels: Any) -> dict[str, float]:
+    def score(self: Flows, maps: Any, labels: Any, counted: Any = None) -> dict[str, float]:
         count[0] += 1
         return {"map": count[0] / 100, "ap50": 0.0}
 

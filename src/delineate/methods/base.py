@@ -116,12 +116,16 @@ class Method(BaseModel, ABC):
         """Turn maps into a result."""
 
     @abstractmethod
-    def score(self, maps: Maps, truth: NDArray[Any]) -> dict[str, float]:
+    def score(
+        self, maps: Maps, truth: NDArray[Any], counted: NDArray[np.bool_] | None = None
+    ) -> dict[str, float]:
         """Scores of an image's maps, for validation; higher is better, `monitor` among them.
 
         Parameters
         ----------
         truth : what `encode` is given.
+        counted : the pixels (spatial axes) of which something is known; None: all. Scores are NaN
+            where there is none.
         """
 
     @abstractmethod

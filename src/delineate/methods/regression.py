@@ -138,17 +138,23 @@ class Regression(Method):
         """The intensities."""
         return Decoded(None, {}, image=maps[: self.channels])
 
-    def score(self, maps: Maps, truth: NDArray[Any]) -> dict[str, float]:
+    def score(
+        self, maps: Maps, truth: NDArray[Any], counted: NDArray[np.bool_] | None = None
+    ) -> dict[str, float]:
         """Pearson correlation, SSIM and scale-invariant PSNR, means over the channels.
 
         A channel whose truth is constant has no structure to be found, and does not count; where
-        all are so, the score is NaN.
+        all are so, the score is NaN. In the windows of SSIM, pixels that do not count are taken for
+        right.
         """
         from delineate.metrics import image_scores
 
+        own = maps[: self.channels]
+        if counted is not None:
+            truth = np.where(counted, truth, own)
         found = [
-            image_scores(own, wanted)
-            for own, wanted in zip(maps[: self.channels], truth, strict=True)
+            image_scores(image, wanted, valid=counted)
+            for image, wanted in zip(own, truth, strict=True)
         ]
         names = ("pearson", "ssim", "si_psnr")
         means = {}

@@ -58,12 +58,21 @@ class Segmentation(Method):
         none = np.broadcast_to(np.float32(0), variance.shape)
         return Spread(variance, none, own[:, 1], none)
 
-    def score(self, maps: Maps, truth: NDArray[Any]) -> dict[str, float]:
-        """Mean AP over 0.50…0.95 and AP at 0.50 of the decoded objects."""
+    def score(
+        self, maps: Maps, truth: NDArray[Any], counted: NDArray[np.bool_] | None = None
+    ) -> dict[str, float]:
+        """Mean AP over 0.50…0.95 and AP at 0.50 of the decoded objects.
+
+        Pixels that do not count are background in both: of an object the rest is compared.
+        """
         from delineate.metrics import average_precision
 
-        found = self.decode(maps).labels
+        found: NDArray[Any] | None = self.decode(maps).labels
         assert found is not None
+        if counted is not None:
+            if not counted.any():
+                return {"map": np.nan, "ap50": np.nan}
+            truth, found = np.where(counted, truth, 0), np.where(counted, found, 0)
         ap = average_precision(truth, found)
         return {"map": float(ap.mean()), "ap50": float(ap[0])}
 

@@ -257,9 +257,15 @@ class Semantic(Segmentation):
         found = label(classes, background=0, connectivity=reach)
         return relabel(remove_small(found, self.min_size))
 
-    def score(self, maps: Maps, truth: NDArray[Any]) -> dict[str, float]:
-        """`compare` of the decoded classes."""
-        return self.compare(self._classes(maps), truth)
+    def score(
+        self, maps: Maps, truth: NDArray[Any], counted: NDArray[np.bool_] | None = None
+    ) -> dict[str, float]:
+        """`compare` of the decoded classes; pixels that do not count are ignored."""
+        if counted is None:
+            return self.compare(self._classes(maps), truth)
+        known = np.where(counted, self.class_image(truth), -1)
+        scores = self.compare(self._classes(maps), known)
+        return scores if counted.any() else dict.fromkeys(scores, np.nan)
 
     def compare(self, found: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
         """Dice and IoU, means over the foreground classes that occur, and mean AP of the objects.

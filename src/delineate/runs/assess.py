@@ -102,12 +102,13 @@ def assess(
         truth: Known | None = None
         if pair.truth(method.truth) is not None:
             truth = read_truth(pair, method, shape, data.axes, wanted)
+        counted = None if truth is None or truth.cost is None else truth.cost > 0
         scores = {method.monitor: np.nan}  # of an image of which nothing is known
         features[number] += found.features
         if found.result is not None:
             if truth is not None and truth.image is not None:
                 scores = method.score(
-                    found.result.channel_first(), _as_learned(truth.image, recipe)
+                    found.result.channel_first(), _as_learned(truth.image, recipe), counted
                 )
             if found.predictive is None:
                 found = model.predict(image, options=spreading)
@@ -115,7 +116,7 @@ def assess(
             unsure.append(grid_sample(found.predictive[None], 100_000).ravel())
         elif truth is not None:
             assert found.posterior is not None and isinstance(method, Segmentation)
-            scores = method.score(found.posterior.maps, truth.labels)
+            scores = method.score(found.posterior.maps, truth.labels, counted)
             calibration.append(pixels_of(found.posterior.maps, method, truth, rng))
         rows.append(
             {
@@ -182,6 +183,8 @@ def pixels_of(
         classes = np.where(truth.labels > 0, truth.classes, 0)
     else:
         classes = (truth.labels > 0).astype(np.int64)
+    if truth.cost is not None:
+        classes = np.where(truth.cost > 0, classes, -1)
     drawn = sample_pixels(p, classes, rng, PIXELS, ignore=-1)
     plain = apply_temperature(drawn.probabilities.T, 1 / method.temperature).T
     return drawn._replace(probabilities=plain)

@@ -106,7 +106,8 @@ class Supervised(lightning.LightningModule):
         output = self.whole(image)
         loss = float(self.method.loss(output, targets, valid))
         maps = self.method.activate(output)[0].float().cpu().numpy()
-        self.validation.append({"loss": loss, **self.method.score(maps, truth)})
+        counted = (valid[0, 0] > 0).cpu().numpy()
+        self.validation.append({"loss": loss, **self.method.score(maps, truth, counted)})
 
     def on_validation_epoch_end(self) -> None:
         """Mean of each score over the validation images that have it.
