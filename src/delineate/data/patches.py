@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from delineate.data.augment import MARGIN, Augment, change_intensity, random_pose, warp
 from delineate.data.samples import Sample
-from delineate.errors import RecipeError
+from delineate.errors import DataError, RecipeError
 from delineate.methods.base import Method
 
 Centres = Literal["objects", "classes", "anywhere"]
@@ -51,6 +51,7 @@ class Patches(Dataset[Batch]):
     Raises
     ------
     RecipeError : space is to be bent, but the method has vectors.
+    DataError : the costs are 0 everywhere in all samples that are drawn.
     """
 
     def __init__(
@@ -67,6 +68,13 @@ class Patches(Dataset[Batch]):
     ) -> None:
         check_bends(augment, method, len(patch))
         self.samples = list(samples)
+        drawn = [s for s in self.samples if s.weight > 0]
+        if drawn and not any(s.counts for s in drawn):
+            raise DataError(
+                f"the cost maps of all {len(drawn)} images to train on are 0 everywhere, so that "
+                "nothing would be learnt: give the pixels that count a cost above 0, or train "
+                "without cost maps"
+            )
         self.method = method
         self.augment = augment
         self.patch = patch

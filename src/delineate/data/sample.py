@@ -34,6 +34,7 @@ class Sample:
     target_intensity : how the image wanted was normalised; None where there is none.
     intensity : how the image was normalised; None where there is none.
     dtype : type of the pixels of its file; "" where there is none.
+    counts : whether any pixel does: its cost map is not 0 everywhere.
 
     Where label files hold classes, `labels` are those, −1 where they are to be ignored, and objects
     are their connected parts; where an image is wanted, they are 0. Of unpaired data, `image` or
@@ -57,6 +58,7 @@ class Sample:
     target_intensity: Intensity | None = None
     dtype: str = ""
     intensity: Intensity | None = None
+    counts: bool = True
 
     @property
     def truth(self) -> NDArray[Any]:

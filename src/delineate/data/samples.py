@@ -35,7 +35,7 @@ log = logging.getLogger("delineate")
 
 __all__ = ["SCALES", "Preparation", "Sample", "prepare"]
 
-FORMAT = 3
+FORMAT = 4
 """To be raised when another sample is made of the same files: older ones are not used then."""
 
 SCALES = (0.05, 20.0)
@@ -117,6 +117,13 @@ def prepare(
             "that those that touch are one",
             len(masks), len(files),
         )  # fmt: skip
+    without = [pair for pair, sample in zip(pairs, samples, strict=True) if not sample.counts]
+    if without:
+        log.warning(
+            "%d of %d cost maps are 0 everywhere, so that nothing is learnt from their images, the "
+            "first is %s",
+            len(without), sum(pair.cost is not None for pair in pairs), without[0].cost,
+        )  # fmt: skip
     return samples
 
 
@@ -154,6 +161,7 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> tup
         None if wanted is None else intensity_from_dict(wanted),
         facts["dtype"],
         None if own is None else intensity_from_dict(own),
+        facts["counts"],
     )
     return sample, facts["masked"]
 
@@ -223,6 +231,7 @@ def _encode(pair: Pair, how: Preparation) -> _Made:
         "target_intensity": None if wanted is None else wanted.to_dict(),
         "dtype": "" if known is None or known.image is None else str(known.image.dtype),
         "masked": known is not None and known.masked,
+        "counts": truth.cost is None or bool(truth.cost.any()),
     }
     return _Made({"image": image, **_arrays(truth)}, facts)
 

@@ -23,6 +23,7 @@ from delineate.training.precision import sound_precision
 from delineate.training.processes import check_processes, share, started_outside
 from delineate.training.regimes import AnyRegime
 from delineate.training.setting import Setting
+from delineate.training.validation import check_structure, validating
 from delineate.training.work import Work
 
 __all__ = ["Fitted", "Progress", "check_options", "fit"]
@@ -87,8 +88,10 @@ def fit(
 
     Raises
     ------
+    DataError : the costs are 0 in all images to train on, or in what all validation images show.
     RecipeError : the loss or the weights became infinite or NaN, the regime does not suit the
-        method, or gradients would be wrong in the precision asked for.
+        method, gradients would be wrong in the precision asked for, or no validation image has
+        structure to be scored by.
     ModelError : the device is not usable here, or the network names no encoder to freeze.
     """
     check_options(setting.options)
@@ -96,10 +99,9 @@ def fit(
     setting = setting._replace(options=options)
     device = resolve_device(options.device)
     patches = make_patches(setting, regime, train, augment, seed, part)
-    scored = [s for s in setting.samples if scores_with(s, regime)]
-    every = max(1, len(scored) / options.validation_images)
-    chosen = [scored[int(i * every)] for i in range(min(len(scored), options.validation_images))]
+    chosen = validating(setting.samples, regime, options.validation_images)
     module: Any = regime.module(setting._replace(samples=chosen))
+    check_structure(module)
     module = module.to(memory_format=channels_last(setting.ndim))
     work = Work(module, patches, options, folder)
 
@@ -136,11 +138,6 @@ def _stopped_early(last: Path) -> bool:
         return False
     state = torch.load(last, map_location="cpu", weights_only=True)["callbacks"]
     return bool(state["Keep"]["stopped"])
-
-
-def scores_with(sample: Sample, regime: AnyRegime) -> bool:
-    """Whether an image can validate: it has its truth, where the regime asks for one."""
-    return bool(len(sample.image)) and (bool(len(sample.targets)) or not regime.needs_truth)
 
 
 def make_patches(

@@ -20,6 +20,13 @@ VALIDATION_CROP = {2: 768, 3: 128}
 """Validation looks at the middle of larger images, so that it stays a small part of training."""
 
 
+def middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """What validation looks at of an image of these spatial axes."""
+    side = VALIDATION_CROP[len(shape)]
+    starts = [max(0, (n - side) // 2) for n in shape]
+    return tuple(slice(s, s + side) for s in starts)
+
+
 class Supervised(lightning.LightningModule):
     """Trains a network on patches and scores it on whole validation images.
 
@@ -77,9 +84,7 @@ class Supervised(lightning.LightningModule):
         """
         sample = self.samples[index]
         ndim = sample.image.ndim - 1
-        shape = sample.image.shape[1:]
-        starts = [max(0, (n - VALIDATION_CROP[ndim]) // 2) for n in shape]
-        crop = tuple(slice(s, s + VALIDATION_CROP[ndim]) for s in starts)
+        crop = middle(sample.image.shape[1:])
         full = (slice(None), *crop)
         image = torch.from_numpy(np.array(sample.image[full]))[None].to(self.device)
         targets = torch.from_numpy(np.array(sample.targets[full]))[None].to(self.device)
