@@ -261,8 +261,8 @@ def test_without_times_there_is_none_between_them(tmp_path):
         assert read(path).frame_interval is None
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         assert "finterval" not in file.imagej_metadata
-    write_image(tmp_path / "b.tif", image.select(T=0))
-    assert "TimeIncrement" not in ome_pixels(tmp_path / "b.tif")
+    write_image(tmp_path / "b.ome.tif", image.select(T=0))
+    assert "TimeIncrement" not in ome_pixels(tmp_path / "b.ome.tif")
     # One frame that the file calls a movie.
     write_image(tmp_path / "c.ome.tif", image.select(T=[1]))
     assert ome_pixels(tmp_path / "c.ome.tif")["TimeIncrement"] == "30.0"

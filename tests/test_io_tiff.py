@@ -248,18 +248,63 @@ def test_one_bit(tmp_path):
         np.testing.assert_array_equal(image.numpy(), pixels)
 
 
+@pytest.mark.parametrize("ending", [".tif", ".ome.tif"])
 @pytest.mark.parametrize("axes", ["YX", "CYX", "ZYX", "TCZYX", "TZYX"])
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i2", "f4", "f8", "f2", "?"])
-def test_written_images_come_back(tmp_path, axes, dtype):
+def test_written_images_come_back(tmp_path, axes, dtype, ending):
     shape = tuple({"T": 2, "C": 3, "Z": 4, "Y": 15, "X": 12}[a] for a in axes)
     pixels = (numbered(*shape) % (2 if dtype == "?" else 250)).astype(dtype)
     sizes = {a: s for a, s in {"Z": 2.0, "Y": 0.325, "X": 0.3}.items() if a in axes}
     names = ("DAPI", "GFP & more", "Zelle-µ") if "C" in axes else ()
-    write_image(tmp_path / "a.ome.tif", Image(pixels, axes, sizes, channels=names))
-    image = read(tmp_path / "a.ome.tif")
+    write_image(tmp_path / f"a{ending}", Image(pixels, axes, sizes, channels=names))
+    image = read(tmp_path / f"a{ending}")
     assert (image.axes, image.channels, image.unit) == (axes, names, "µm")
     assert image.pixel_size == pytest.approx(sizes)
     np.testing.assert_array_equal(image.numpy(), pixels)
+    with tifffile.TiffFile(tmp_path / f"a{ending}") as file:
+        # ImageJ undoes a predictor for LZW only: of others it shows what is stored.
+        assert all(317 not in page.tags for page in file.pages)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "f2", "?"])
+def test_imagej_opens_what_is_written_as_a_hyperstack(tmp_path, dtype):
+    pixels = (numbered(2, 3, 4, 15, 12) % 2).astype(dtype)
+    sizes = {"Z": 2.0, "Y": 0.325, "X": 0.3}
+    image = Image(pixels, "TCZYX", sizes, channels=("A", "B", "C"), frame_interval=30.0)
+    write_image(tmp_path / "a.tif", image)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        known = file.imagej_metadata
+        assert [known[k] for k in ("frames", "channels", "slices")] == [2, 3, 4]
+        assert (known["unit"], known["spacing"], known["finterval"]) == ("um", 2.0, 30.0)
+        assert known["Labels"] == ["A", "B", "C"] * 8
+        assert not file.pages[0].is_tiled
+        # The order of planes that ImageJ knows: channels run fastest, then Z, then time.
+        order = [page.asarray() for page in file.pages]
+    np.testing.assert_array_equal(
+        np.stack(order), pixels.swapaxes(1, 2).reshape(24, 15, 12).astype(order[0].dtype)
+    )
+    assert read(tmp_path / "a.tif").frame_interval == 30
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sizes", "unit", "names"),
+    [
+        ("u2", {"Z": 2.0}, "µm", ()),
+        ("u2", {"Y": 0.5}, "µm", ()),
+        ("u2", {"X": 0.5, "Y": 0.5}, "Å", ()),
+        ("u2", {}, "µm", ("red", "green", "blue")),
+        ("u2", {}, "µm", ("A", "A", "B")),
+        ("i4", {}, "µm", ()),
+    ],
+)
+def test_what_imagej_has_no_place_for_is_kept_in_ome(tmp_path, dtype, sizes, unit, names):
+    image = Image(numbered(3, 4, 8, 9).astype(dtype), "CZYX", sizes, unit, names)
+    write_image(tmp_path / "a.tif", image)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.is_ome
+    back = read(tmp_path / "a.tif")
+    assert back.channels == names
+    assert set(back.pixel_size) == set(sizes)
 
 
 def test_written_colours_are_colours(tmp_path):
@@ -267,6 +312,7 @@ def test_written_colours_are_colours(tmp_path):
     names = ("red", "green", "blue")
     write_image(tmp_path / "a.tif", Image(pixels, "CYX", {"Y": 0.5, "X": 0.5}, channels=names))
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.is_imagej
         assert file.pages[0].photometric == tifffile.PHOTOMETRIC.RGB
     image = read(tmp_path / "a.tif")
     assert image.is_rgb

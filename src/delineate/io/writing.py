@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,15 @@ def write_labels(
 
 
 def write_image(path: str | Path, image: Image) -> None:
-    """Write an image as OME-TIFF or OME-Zarr 0.5.
+    """Write an image as TIFF or OME-Zarr 0.5.
 
     Its axes, pixel size, frame interval and channel names go with it.
 
     Parameters
     ----------
-    path : file to write, ``.tif`` (always with OME metadata) or ``.zarr``.
+    path : file to write. ``.tif`` is a hyperstack of ImageJ (uint8, uint16, float32 of up to four
+        gigabytes), an OME-TIFF where ImageJ has no such type or size; ``.ome.tif`` always an
+        OME-TIFF; ``.zarr`` OME-Zarr.
     image : the image; RGB is kept as a colour picture in TIFF.
 
     Raises
@@ -87,8 +90,10 @@ def write_image(path: str | Path, image: Image) -> None:
             from delineate.io.ome_zarr_write import write_zarr
 
             write_zarr(temporary, image, is_labels=False)
-        else:
+        elif path.stem.lower().endswith(".ome"):
             _write_ome_tiff(temporary, image)
+        else:
+            _write_image_tiff(temporary, image)
 
 
 def _kind(path: Path) -> str:
@@ -143,14 +148,37 @@ def _write_labels_tiff(path: Path, image: Image, name: str) -> None:
         _write_plain(path, image)
 
 
+def _write_image_tiff(path: Path, image: Image) -> None:
+    """Hyperstack of ImageJ where it holds all that is known of the image, else OME-TIFF."""
+    dtype = image.dtype
+    kept = np.float32 if dtype == np.float16 else np.uint8 if dtype.kind == "b" else dtype
+    names = {name.strip() for name in image.channels} - {""}
+    if (
+        np.dtype(kept) in (np.uint8, np.uint16, np.float32)
+        and not _is_big(image)
+        and not (image.is_rgb and kept == np.uint16)  # a colour picture in OME-TIFF only
+        and ("X" in image.pixel_size) == ("Y" in image.pixel_size) >= ("Z" in image.pixel_size)
+        and image.unit.replace("µ", "u").isascii()
+        and len(names) == len(image.channels)
+    ):
+        _write_imagej(path, replace(image, data=image.numpy().astype(kept, copy=False)))
+    else:
+        _write_ome_tiff(path, image)
+
+
 def _write_imagej(path: Path, image: Image) -> None:
-    """TIFF that ImageJ opens: deflate without predictor, since it undoes that for LZW only."""
+    """Hyperstack that ImageJ opens: deflate without predictor, since it undoes that for LZW only.
+
+    It has no tiles either, which ImageJ refuses.
+    """
     import tifffile
 
     # All six axes are written out: left to itself, tifffile takes a width of 1 for samples.
     metadata: dict[str, Any] = {"axes": "TZCYXS"}
-    times, depth = image.sizes.get("T", 1), image.sizes.get("Z", 1)
-    pixels = image.numpy().reshape(times, depth, 1, *image.shape[-2:], 1)
+    times, channels, depth = (image.sizes.get(axis, 1) for axis in "TCZ")
+    pixels = image.numpy().reshape(times, channels, depth, *image.shape[-2:]).swapaxes(1, 2)
+    colours = image.is_rgb and image.dtype == np.uint8
+    pixels = np.moveaxis(pixels, 2, -1)[:, :, None] if colours else pixels[..., None]
     resolution = None
     if image.pixel_size:
         metadata["unit"] = (
@@ -162,6 +190,8 @@ def _write_imagej(path: Path, image: Image) -> None:
             resolution = (1 / image.pixel_size["X"], 1 / image.pixel_size["Y"])
     if image.frame_interval is not None:
         metadata |= {"finterval": image.frame_interval, "tunit": "sec"}
+    if image.channels and not colours:
+        metadata["Labels"] = list(image.channels) * (times * depth)
     tifffile.imwrite(
         path,
         pixels,
@@ -169,7 +199,7 @@ def _write_imagej(path: Path, image: Image) -> None:
         metadata=metadata,
         resolution=resolution,
         compression="zlib",
-        photometric="minisblack",
+        photometric="rgb" if colours else "minisblack",
     )
 
 
@@ -190,6 +220,7 @@ def _write_plain(path: Path, image: Image) -> None:
 
 
 def _write_ome_tiff(path: Path, image: Image) -> None:
+    """OME-TIFF without predictor, which ImageJ would not undo (see `_write_imagej`)."""
     import tifffile
 
     pixels = image.numpy()
@@ -213,7 +244,6 @@ def _write_ome_tiff(path: Path, image: Image) -> None:
         ome=True,
         metadata=metadata,
         compression="zlib",
-        predictor=pixels.dtype.itemsize <= 4,
         photometric="rgb" if colours else "minisblack",
         tile=(512, 512) if min(image.spatial_shape[-2:]) > 1024 else None,
         bigtiff=_is_big(image),
