@@ -11,7 +11,7 @@ import pytest
 from delineate.data.normalise import Normalise
 from delineate.data.pairs import Pair
 from delineate.data.samples import Preparation, prepare
-from delineate.errors import DataError
+from delineate.errors import DataError, RecipeError
 from delineate.image import Image
 from delineate.io import write_image
 from delineate.methods.regression import Regression
@@ -102,3 +102,19 @@ def test_validation_asks_for_a_weight_where_it_looks(tmp_path, caplog):
     with pytest.raises(DataError, match="no validation image can be scored"):
         validating(samples[:1], SupervisedOptions(), 5)
     assert validating([], SupervisedOptions(), 5) == []
+
+
+def test_structure_is_asked_for_where_it_counts(tmp_path):
+    rng = np.random.default_rng(0)
+    blank = rng.random((32, 32)).astype(np.float32)
+    blank[:, 16:] = 1
+    cost = np.zeros_like(blank)
+    cost[:, 16:] = 1
+    for number in range(4):
+        for room, pixels in (("images", blank), ("targets", blank), ("cost", cost)):
+            (tmp_path / room).mkdir(exist_ok=True)
+            write_image(tmp_path / room / f"{number}.tif", Image(pixels, "YX"))
+    settings = {"data.images": str(tmp_path), "train.steps": 4, "train.device": "cpu"}
+    with pytest.raises(RecipeError, match="no validation image has structure"):
+        train(Recipe.load("restoration", settings), tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.csv").exists()

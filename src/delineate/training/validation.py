@@ -62,14 +62,16 @@ def check_structure(module: Any) -> None:
     if method.truth != "image" or module.monitor != f"val_{method.monitor}":
         return
     for sample in samples:
-        truth = np.array(sample.truth[(slice(None), *middle(sample.shape))])
-        if not math.isnan(method.score(truth, truth)[method.monitor]):
+        seen = middle(sample.shape)
+        truth = np.array(sample.truth[(slice(None), *seen)])
+        counted = None if sample.cost is None else np.asarray(sample.cost[seen]) > 0
+        if not math.isnan(method.score(truth, truth, counted)[method.monitor]):
             return
     raise RecipeError(
         f"no validation image has structure to be compared with: the targets of all of the "
-        f"{len(samples)} are constant in the middle {VALIDATION_CROP[len(samples[0].shape)]} "
-        f"pixels of each axis, where validation looks (the first is {samples[0].name}); name "
-        "others in data.table, or set data.validation to 0"
+        f"{len(samples)} are constant, where they count, in the middle "
+        f"{VALIDATION_CROP[len(samples[0].shape)]} pixels of each axis, where validation looks "
+        f"(the first is {samples[0].name}); name others in data.table, or set data.validation to 0"
     )
 
 
