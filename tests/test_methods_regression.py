@@ -10,7 +10,7 @@ from skimage.metrics import structural_similarity
 
 from delineate.errors import LabelError
 from delineate.methods import image_losses as losses
-from delineate.methods.regression import Regression
+from delineate.methods.regression import LOG_VARIANCE, Regression
 
 
 def images(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -182,6 +182,47 @@ def test_noise_gives_the_variance_and_learns_it_alone() -> None:
     assert spread is not None
     assert_allclose(spread.aleatoric, np.exp(-2), rtol=1e-6)
     assert not spread.epistemic.any()
+
+
+@pytest.mark.parametrize("log_variance", [-30.0, -9.5, 4.5, 40.0])
+def test_an_expected_noise_far_off_still_learns(log_variance) -> None:
+    """Errors of variance 1 call the noise back from wherever it went."""
+    method = Regression(noise=True)
+    output = torch.cat([torch.ones(1, 1, 4, 4), torch.full((1, 1, 4, 4), log_variance)], dim=1)
+    output.requires_grad_()
+    zeros, weight = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+    method.loss(output, zeros, weight).backward()
+    slope = output.grad[:, 1]
+    assert (slope * np.sign(log_variance) > 1e-5).all()
+    steps = torch.optim.Rprop([output], lr=0.5)
+    for _ in range(300):
+        steps.zero_grad()
+        method.loss(
+            torch.cat([torch.ones(1, 1, 4, 4), output[:, 1:]], dim=1), zeros, weight
+        ).backward()
+        steps.step()
+    assert_allclose(method.activate(output.detach())[:, 1].numpy(), 1, rtol=0.05)
+
+
+def test_the_expected_noise_is_as_put_out_within_its_range_and_bounded_beyond() -> None:
+    method = Regression(noise=True, l1=0)
+    values = torch.linspace(-60, 60, 24001).double().float()
+    output = torch.stack([torch.zeros_like(values), values])[None, :, None]
+    found = method.activate(output)[0, 1, 0].log()
+    low, high = LOG_VARIANCE
+    inside = (values >= low) & (values <= high)
+    assert_allclose(found[inside].numpy(), values[inside].numpy(), atol=1e-5)
+    assert (found.diff() > -1e-5).all()
+    assert low - 1 < found.min() < low and high < found.max() < high + 1
+    # Loss and maps are of one variance: the likelihood of no error is half its logarithm.
+    one = torch.tensor([0.0, 7.0]).reshape(1, 2, 1, 1)
+    loss = method.loss(one, torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1))
+    assert float(loss) == pytest.approx(0.5 * float(method.activate(one)[0, 1].log()), rel=1e-6)
+    # The slope is 1 to the ends of the range and has no step there.
+    ends = torch.tensor([low - 1e-3, low + 1e-3, high - 1e-3, high + 1e-3], requires_grad=True)
+    output = torch.stack([torch.zeros_like(ends), ends])[None, :, None]
+    method.activate(output)[0, 1].log().sum().backward()
+    assert_allclose(ends.grad.numpy(), 1, atol=0.01)
 
 
 def test_spread_is_the_variance_of_the_draws() -> None:

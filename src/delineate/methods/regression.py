@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from delineate.uncertainty import Spread
 
 LOG_VARIANCE = (-9.0, 4.0)
-"""Range of the log of the variance of the normalised intensity that a network may put out."""
+"""Log of the variance of the normalised intensity: within it, it is what the network puts out."""
 
 
 class Regression(Method):
@@ -84,8 +84,7 @@ class Regression(Method):
         mean = output[:, : self.channels]
         terms: list[Tensor] = []
         if self.noise:
-            low, high = LOG_VARIANCE
-            spread = output[:, self.channels :].clamp(low, high)
+            spread = _bounded(output[:, self.channels :])
             terms.append(losses.gaussian_likelihood(mean, spread, targets, valid))
         else:
             if self.l1:
@@ -110,7 +109,7 @@ class Regression(Method):
         if not self.noise:
             return output
         mean, spread = output[:, : self.channels], output[:, self.channels :]
-        return torch.cat([mean, spread.clamp(*LOG_VARIANCE).exp()], dim=1)
+        return torch.cat([mean, _bounded(spread).exp()], dim=1)
 
     def moments(self, maps: Tensor) -> Tensor:
         """The square of each intensity."""
@@ -182,3 +181,14 @@ class Regression(Method):
     def channel_maps(self, number: int) -> tuple[int, ...]:
         """Which of the maps are of one channel."""
         return (number, number + self.channels) if self.noise else (number,)
+
+
+def _bounded(log_variance: Tensor) -> Tensor:
+    """Within `LOG_VARIANCE` the same, beyond it at most 1 more: v / (1 + |v|) of what is beyond.
+
+    The slope is 1 at the ends and nowhere 0, so that no pixel is lost to the loss.
+    """
+    from torch.nn import functional as F
+
+    inside = log_variance.clamp(*LOG_VARIANCE)
+    return inside + F.softsign(log_variance - inside)
