@@ -134,7 +134,8 @@ def predict(
         if back is not None:
             missed = cycle_error(back, runner.method, posterior, intensity.apply(pixels))
             made = replace(made, cycle=missed)
-        found.append(made)
+        # Planes that served as channels are those of the image itself.
+        found.append(replace(made, seen=None if data.z_channels else data.channels))
     return over_time(found, seen_part(image, data) if "T" in image.axes else image)
 
 

@@ -46,6 +46,7 @@ class Prediction:
     doubtful : bool image (`axes`), where `result` is not to be measured; None: it is not known.
     cycle : float32 image (`axes`), how far the way back misses the image, in the units of its
         normalised intensity; None where the model has no way back.
+    seen : channels of `image` that the network saw; None: all.
     """
 
     labels: NDArray[np.uint32] | None
@@ -64,6 +65,7 @@ class Prediction:
     channel_spread: tuple[Spread, ...] = ()
     doubtful: NDArray[np.bool_] | None = None
     cycle: NDArray[np.float32] | None = None
+    seen: tuple[int, ...] | None = None
 
     @property
     def count(self) -> int:
@@ -149,6 +151,7 @@ def over_time(points: Sequence[Prediction], image: Image) -> Prediction:
         ),
         doubtful=_stack([p.doubtful for p in points]),
         cycle=_stack([p.cycle for p in points]),
+        seen=first.seen,
     )
 
 

@@ -131,6 +131,9 @@ def _write_result(folder: Path, name: str, prediction: Prediction, outputs: Outp
         result, still = result.select(T=0), still.select(T=0)
         unsure = None if unsure is None else unsure[0]
         doubtful = None if doubtful is None else doubtful[0]
+    if prediction.seen is not None and "C" in still.axes:
+        # A channel that the network did not see may be the very one that it is to predict.
+        still = still.select(C=list(dict.fromkeys(prediction.seen)))
     write_side_by_side(folder / "overlays" / f"{name}.jpg", still, result)
     if unsure is not None:
         write_doubt(folder / "uncertainty" / f"{name}.jpg", result, unsure, doubtful)
