@@ -29,20 +29,25 @@ def find_rates(
 
     Writes ``rates.csv`` and ``rates.png`` into `out`, and leaves no weights. Parameters and errors
     are those of `delineate.runs.train.train`.
+
+    Raises
+    ------
+    RecipeError : the regime is not "supervised": what it minimises is not what is tried here.
     """
 
     from delineate.training.rates import find_rate
 
     reporter, out = reporter or Silent(), Path(out)
     data = recipe.data
+    if recipe.regime.name != "supervised":
+        raise RecipeError(
+            f"a learning rate is found by the method's own loss alone, and regime "
+            f"{recipe.regime.name} trains by another: set train.learning_rate by hand (now "
+            f"{recipe.train.learning_rate:g}) and leave out --find-rate"
+        )
     if data.images is None:
         raise RecipeError("data.images is not set: which folder holds the training images?")
     reporter.stage("looking for images")
-    if data.unpaired or not recipe.regime.needs_truth:
-        raise RecipeError(
-            f"the learning rate is sought with the method's own loss on pairs, which regime "
-            f"{recipe.regime.name} does not train with here: set train.learning_rate by hand"
-        )
     every = training_pairs(data, recipe.method.truth, recipe.regime.needs_truth)
     pairs = member_splits(recipe, every)[0].train
     ndim, channels = _geometry(recipe, pairs)

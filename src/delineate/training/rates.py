@@ -38,13 +38,15 @@ class Rates(NamedTuple):
     ----------
     rates, losses : float64 (steps,), the rate of each step and the loss before it was taken.
     smooth : float64 (steps,), the losses smoothed.
-    suggested : a largest rate for the training; None where the loss never fell.
+    suggested : a largest rate for the training; None where none can be told.
+    why : why there is none; "" where there is one.
     """
 
     rates: NDArray[np.float64]
     losses: NDArray[np.float64]
     smooth: NDArray[np.float64]
     suggested: float | None
+    why: str = ""
 
     def save(self, folder: Path) -> tuple[Path, Path]:
         """Write ``rates.csv`` and ``rates.png``; returns their paths."""
@@ -61,19 +63,17 @@ class Rates(NamedTuple):
         axes = figure.subplots()
         axes.plot(self.rates, self.losses, color="#b9c4d0", linewidth=1, label="loss")
         axes.plot(self.rates, self.smooth, color="#1766b5", linewidth=2, label="smoothed")
-        if self.suggested is not None:
+        if self.suggested is None:
+            axes.set_title(f"no rate is suggested: {self.why}", fontsize=8, loc="left")
+        else:
             text = f"suggested {self.suggested:.2g}"
             axes.axvline(self.suggested, color="#d55e00", linewidth=1.5, label=text)
-        low, high = (
-            float(self.smooth.min()),
-            float(self.smooth[: max(1, len(self.smooth) // 3)].max()),
-        )
-        axes.set(
-            xscale="log",
-            xlabel="learning rate",
-            ylabel="loss",
-            ylim=(low - 0.1 * (high - low) - 1e-6, high + 0.5 * (high - low) + 1e-6),
-        )
+        axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+        if len(self.smooth):
+            low = float(self.smooth.min())
+            high = float(self.smooth[: max(1, len(self.smooth) // 3)].max())
+            room = 0.1 * (high - low) + 1e-6
+            axes.set_ylim(low - room, high + 5 * room)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
         with atomic_path(picture) as temporary:
@@ -156,14 +156,22 @@ def find_rate(
 
 
 def read_rates(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> Rates:
-    """Smooth the losses, by a Gaussian over steps, and find where they fall most steeply."""
+    """Smooth the losses, by a Gaussian over steps, and find where they fall most steeply.
+
+    Nothing is suggested where that is at the lowest rates, within two widths of the Gaussian:
+    there a loss falls by chance, or by the statistics of norms, and no rate made it fall.
+    """
     from scipy.ndimage import gaussian_filter1d
 
     if len(losses) < 4:
-        return Rates(rates, losses, losses, None)
-    smooth = gaussian_filter1d(losses, max(1.0, len(losses) / 30), mode="nearest")
+        return Rates(rates, losses, losses, None, "the loss exploded within four steps")
+    width = max(1.0, len(losses) / 30)
+    smooth = gaussian_filter1d(losses, width, mode="nearest")
     best = int(smooth.argmin())
     if best < 2 or smooth[best] > 0.98 * smooth[:3].mean():
-        return Rates(rates, losses, smooth, None)
-    slope = np.gradient(smooth, np.log(rates))[: best + 1]
-    return Rates(rates, losses, smooth, float(rates[int(slope.argmin())]))
+        return Rates(rates, losses, smooth, None, "the loss fell at no rate")
+    steepest = int(np.gradient(smooth, np.log(rates))[: best + 1].argmin())
+    if steepest <= 2 * width:
+        why = "the loss fell most steeply at the lowest rates, before any could make it fall"
+        return Rates(rates, losses, smooth, None, why)
+    return Rates(rates, losses, smooth, float(rates[steepest]))
