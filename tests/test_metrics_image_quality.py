@@ -14,6 +14,7 @@ from delineate.metrics import (
     ImageRow,
     MeasuredImage,
     ScoreTables,
+    best_scale,
     error_bars,
     image_scores,
     image_table,
@@ -56,6 +57,7 @@ def test_scores_are_those_of_scikit_image_and_scipy(shape: tuple[int, ...]) -> N
     fit = stats.linregress(prediction.ravel(), truth.ravel())
     matched = fit.slope * prediction + fit.intercept
     np.testing.assert_allclose(match_scale(prediction, truth), matched)
+    np.testing.assert_allclose(best_scale(prediction, truth), fit[:2])
     assert found.si_psnr == pytest.approx(
         theirs.peak_signal_noise_ratio(truth, matched, data_range=span)
     )

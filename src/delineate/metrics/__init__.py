@@ -12,6 +12,7 @@ from delineate.metrics.classes import ClassCounts, class_counts, dice, iou
 from delineate.metrics.error_bars import ErrorBars, error_bars
 from delineate.metrics.image_quality import (
     ImageScores,
+    best_scale,
     image_scores,
     match_scale,
     nrmse,
@@ -20,7 +21,7 @@ from delineate.metrics.image_quality import (
     si_psnr,
     ssim,
 )
-from delineate.metrics.image_table import ImageRow, MeasuredImage, image_table
+from delineate.metrics.image_table import SCALE_INVARIANT, ImageRow, MeasuredImage, image_table
 from delineate.metrics.matching import Matching, match, match_overlaps
 from delineate.metrics.overlap import Overlaps, overlap_table
 from delineate.metrics.panoptic_quality import PanopticQuality, panoptic_quality
@@ -29,6 +30,7 @@ from delineate.metrics.scores import SCORES, ObjectScores, score_objects
 from delineate.metrics.seg_score import seg_score
 
 __all__ = [
+    "SCALE_INVARIANT",
     "SCORES",
     "THRESHOLDS",
     "BoundaryCounts",
@@ -45,6 +47,7 @@ __all__ = [
     "ScoreTables",
     "aggregated_jaccard",
     "average_precision",
+    "best_scale",
     "bootstrap_interval",
     "boundary_counts",
     "boundary_f",

@@ -31,6 +31,13 @@ class ImageScores(NamedTuple):
     """Root mean squared error in standard deviations of the truth; its mean scores 1."""
 
 
+class Scale(NamedTuple):
+    """Brightness and contrast: ``slope · pixel + offset``."""
+
+    slope: float
+    offset: float
+
+
 def image_scores(
     prediction: ArrayLike,
     truth: ArrayLike,
@@ -181,13 +188,32 @@ def si_psnr(
     return _decibel(float(np.mean((_slope(a, b) * a - b) ** 2)), span)
 
 
+def best_scale(prediction: ArrayLike, truth: ArrayLike, valid: ArrayLike | None = None) -> Scale:
+    """The brightness and contrast in which a prediction p fits the truth t best: a p + b.
+
+    a and b minimise the mean squared error over the valid pixels: a = cov(p, t) / var(p),
+    b = mean(t) − a mean(p); of a constant prediction a is 0. A variance of the prediction is a²
+    times as large after it. Without a valid pixel a is 1 and b 0.
+
+    Parameters
+    ----------
+    prediction, truth, valid : see `image_scores`.
+
+    Raises
+    ------
+    ImageError : see `image_scores`.
+    """
+    p, t, keep = _checked(prediction, truth, valid)
+    if not keep.any():
+        return Scale(1.0, 0.0)
+    slope = _slope(_centred(p[keep]), _centred(t[keep]))
+    return Scale(slope, float(t[keep].mean() - slope * p[keep].mean()))
+
+
 def match_scale(
     prediction: ArrayLike, truth: ArrayLike, valid: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """The prediction in the brightness and contrast that fit the truth best: a p + b.
-
-    a and b minimise the mean squared error over the valid pixels: a = cov(p, t) / var(p),
-    b = mean(t) − a mean(p); of a constant prediction a is 0.
+    """The prediction in the brightness and contrast that fit the truth best, see `best_scale`.
 
     Parameters
     ----------
@@ -201,11 +227,8 @@ def match_scale(
     ------
     ImageError : see `image_scores`.
     """
-    p, t, keep = _checked(prediction, truth, valid)
-    if not keep.any():
-        return p
-    slope = _slope(_centred(p[keep]), _centred(t[keep]))
-    return slope * p + (t[keep].mean() - slope * p[keep].mean())
+    slope, offset = best_scale(prediction, truth, valid)
+    return slope * np.asarray(prediction, np.float64) + offset
 
 
 def ssim(

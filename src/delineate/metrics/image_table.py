@@ -14,6 +14,8 @@ from delineate.metrics.image_quality import ImageScores, image_scores
 from delineate.metrics.score_table import MEAN, POOLED, ScoreTables, _summary, score_table
 from delineate.metrics.scores import ObjectScores, ratio
 
+SCALE_INVARIANT = ("si_psnr", "si_ssim", "pearson")
+"""Scores that have a meaning where prediction and truth have other units."""
 SEGMENTED = ("mAP", "AP50", "Dice")
 """Scores of the agreement of two segmentations that the tables show."""
 
@@ -140,6 +142,7 @@ def image_table(
     objects: Mapping[str, ObjectScores] | None = None,
     level: float = 0.95,
     n: int = 2000,
+    names: Sequence[str] = ImageScores._fields,
 ) -> ScoreTables:
     """Scores of images, their means and their pooled values with bootstrap intervals.
 
@@ -149,6 +152,7 @@ def image_table(
     rng : source of the bootstrap's resamples.
     objects : how far the segmentations of prediction and truth agree, by image.
     level, n : coverage of the intervals and number of resamples.
+    names : the scores that are shown; where units differ, `SCALE_INVARIANT`.
 
     Returns
     -------
@@ -171,11 +175,11 @@ def image_table(
     images: dict[str, NDArray[Any]] = {
         "image": np.array([row.image for row in rows], dtype=object),
         "channel": np.array([row.channel for row in rows], dtype=object),
-        **_columns("", [row.whole for row in rows]),
+        **_columns("", [row.whole for row in rows], names),
     }
     if with_kept:
         images["kept_share"] = np.array([row.share for row in rows])
-        images |= _columns("kept_", [row.kept for row in rows])
+        images |= _columns("kept_", [row.kept for row in rows], names)
     if with_bars:
         bars = [row.bars or ErrorBars(np.nan, np.nan, 0) for row in rows]
         images["error_spearman"] = np.array([b.spearman for b in bars])
@@ -207,11 +211,13 @@ def image_table(
     return ScoreTables(images, {"channel": np.array(channels, dtype=object), **_summary(summary)})
 
 
-def _columns(prefix: str, measured: Sequence[MeasuredImage | None]) -> dict[str, NDArray[Any]]:
-    """The scores as columns, NaN where there are none."""
+def _columns(
+    prefix: str, measured: Sequence[MeasuredImage | None], names: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    """These scores as columns, NaN where there are none."""
     return {
         prefix + name: np.array([getattr(m.scores, name) if m else np.nan for m in measured])
-        for name in ImageScores._fields
+        for name in names
     }
 
 

@@ -25,12 +25,16 @@ _PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 class Example(NamedTuple):
-    """An image to show: its name, its SSIM, truth and prediction over the spatial axes."""
+    """An image to show: its name, its SSIM, truth and prediction over the spatial axes.
+
+    `matched`: the prediction is shown, and its SSIM is, after the best brightness and contrast.
+    """
 
     name: str
     ssim: float
     truth: NDArray[Any]
     prediction: NDArray[Any]
+    matched: bool = False
 
 
 def image_scores_figure(
@@ -56,7 +60,8 @@ def image_scores_figure(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [(unit, names) for unit, names in _PANELS if names[0] in images]
+    known = [(unit, [name for name in names if name in images]) for unit, names in _PANELS]
+    panels = [(unit, names) for unit, names in known if names]
     rng = np.random.default_rng(seed)
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9.6, 2.9 * len(examples) + 3.2), dpi=150, layout="constrained")
@@ -97,7 +102,8 @@ def _draw_example(row: Any, example: Example) -> None:
     row[2].figure.colorbar(shown, ax=row[2], shrink=0.85)
     name = example.name if len(example.name) <= 32 else f"…{example.name[-31:]}"
     row[0].set_ylabel(name, size=8, parse_math=False)
-    titles = ("Truth", f"Prediction, SSIM {example.ssim:.3f}", "Prediction − truth")
+    made = "Prediction in the scale of the truth,\n" if example.matched else "Prediction, "
+    titles = ("Truth", f"{made}SSIM {example.ssim:.3f}", "Prediction − truth")
     for axes, title in zip(row, titles, strict=True):
         axes.set_title(title)
         axes.set(xticks=(), yticks=())

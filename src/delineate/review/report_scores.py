@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from delineate.metrics import bracketed
+from delineate.metrics import SCALE_INVARIANT, bracketed
 from delineate.review.page import NONE, Page, plural
-from delineate.review.run_images import Score
+from delineate.review.run_images import Score, relative_units
 from delineate.review.run_trust import metric_name
 
 _SHOWN = ("pearson", "ssim", "psnr", "nrmse", "si_ssim", "si_psnr")
@@ -23,12 +23,22 @@ _OTHERS = {
 }
 
 
+_RELATIVE = (
+    " Results have the units of the images that they were made from, not those of the true images: "
+    "only scores that brightness and contrast do not change are shown, and errors are those after "
+    "the best brightness and contrast."
+)
+"""Said of runs whose targets were matched to their images."""
+
+
 def scores(page: Page) -> str:
     """A table of the scores, with intervals; nothing where the run was not evaluated."""
     found = page.run.scores
     if not found:
         return ""
-    names = {p + s: f"{metric_name(s)}{t}" for p, t in _PREFIXES.items() for s in _SHOWN} | _OTHERS
+    relative = relative_units(page.run.recipe)
+    shown = [s for s in _SHOWN if s in SCALE_INVARIANT or not relative]
+    names = {p + s: f"{metric_name(s)}{t}" for p, t in _PREFIXES.items() for s in shown} | _OTHERS
     cells = {(s.channel, s.score, s.averaging): s for s in found if s.score in names}
     averages = list(dict.fromkeys(s.averaging for s in cells.values()))
     channels = list(dict.fromkeys(s.channel for s in cells.values()))
@@ -44,10 +54,12 @@ def scores(page: Page) -> str:
     top = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
     level = max(s.level for s in found)
     images = plural(max(s.images for s in found), "image")
+    told = _RELATIVE if relative else ""
     return (
         '<section id="scores"><div class="head"><div><h2>Against true images</h2><p>What '
         f"<code>delineate evaluate</code> found on {images}; brackets hold {level:.0%} bootstrap "
-        "intervals over images. Each image has its scores in <code>scores.csv</code>.</p></div>"
+        f"intervals over images. Each image has its scores in <code>scores.csv</code>.{told}</p>"
+        "</div>"
         '</div><div class="scroll short" tabindex="0" role="region" aria-label="Scores against '
         f'true images"><table><thead><tr>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
         "</div></section>"

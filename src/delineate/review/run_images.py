@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite, nan
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -112,6 +112,15 @@ def _summary(path: Path) -> Iterable[Score]:
         if isfinite(value) and isfinite(images):
             channel, score, averaging = (row.get(k, "") for k in ("channel", "score", "averaging"))
             yield Score(channel, score, averaging, value, low, high, level, int(images))
+
+
+def relative_units(recipe: Mapping[str, Any]) -> bool:
+    """Whether results have the units of the images that they were made from, not of true ones.
+
+    So it is where the recipe of the model matched each target to its image.
+    """
+    rule = recipe.get("normalise_target")
+    return isinstance(rule, Mapping) and rule.get("kind") == "match"
 
 
 def score_that_counts(quality: Quality | None) -> str:

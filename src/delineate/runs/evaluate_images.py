@@ -13,7 +13,9 @@ from delineate.errors import ImageError, ModelError
 from delineate.image import Image
 from delineate.io import write_table
 from delineate.metrics import (
+    SCALE_INVARIANT,
     ImageRow,
+    ImageScores,
     MeasuredImage,
     ObjectScores,
     ScoreTables,
@@ -25,23 +27,31 @@ from delineate.metrics import (
 from delineate.runs.image_pairs import ImagePair, Opened, Plane, open_pair, pair_images
 from delineate.runs.predict import Listener
 from delineate.runs.scored import NotScored, score_each, scores_table, told
+from delineate.runs.wanted import Wanted, wanted_of
 
 if TYPE_CHECKING:
     from delineate.model import Model
 
 _SHOWN = 3  # images in the picture: the worst, the middle and the best
+_RELATIVE = (
+    "results have the units of the images that they were made from, not those of the true images: "
+    f"read {', '.join(SCALE_INVARIANT[:-1])} and {SCALE_INVARIANT[-1]}; psnr, ssim and nrmse are "
+    "left out, and errors are those after the best brightness and contrast"
+)
+"""Said of runs whose targets were matched to their images."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageEvaluation:
     """Tables of scores, see `image_table`; `missing` true images had no prediction.
 
-    `failed` cannot be scored.
+    `failed` cannot be scored. `relative`: results have the units of their own images.
     """
 
     tables: ScoreTables
     missing: int
     failed: tuple[NotScored, ...] = ()
+    relative: bool = False
 
     def lines(self) -> list[str]:
         """The summary as text, one score a line: mean over images and pooled, with intervals."""
@@ -69,6 +79,8 @@ class ImageEvaluation:
             lines.append(f"objects in all: {true} in the true images, {found} in the predicted")
         if self.missing:
             lines.append(f"not scored, since not predicted: {self.missing} of the true images")
+        if self.relative:
+            lines.append(_RELATIVE)
         return lines + told(self.failed, "images")
 
     def _cell(self, row: np.intp) -> str:
@@ -157,6 +169,11 @@ def evaluate_images(
 
     In the folder of the run itself, its report is written anew with the scores.
 
+    Of a run whose results have the units of their own images, not those of the truth (recipes with
+    ``normalise_target: {kind: match}``), the scale-invariant scores are given, and errors are held
+    against uncertainty after the best brightness and contrast (`best_scale`). Where both have the
+    same units all the same, score the images of the run, ``OUT/results``, by themselves.
+
     Every channel, and every time point of a movie (as NAME-t0000 …), is scored by itself. Of a run
     that has masks of what is not to be measured, or maps of uncertainty, these are judged too.
 
@@ -178,6 +195,9 @@ def evaluate_images(
     """
     pairs, missing = pair_images(Path(predicted), Path(truth))
     names: tuple[str, ...] = ()
+    wanted = wanted_of(Path(predicted)) if pairs[0].of_run else Wanted()
+    relative = wanted.relative
+    judged = SCALE_INVARIANT if relative else ImageScores._fields
 
     def score(pair: ImagePair) -> tuple[_Scored, str]:
         nonlocal names
@@ -185,7 +205,7 @@ def evaluate_images(
         names = opened.channels or names
         try:
             found = [
-                (_row(pair.name, _channel(names, opened, plane), plane, data_range),
+                (_row(pair.name, _channel(names, opened, plane), plane, data_range, relative),
                  _Place(pair, plane.frame, plane.channel))
                 for plane in opened.planes()
             ]  # fmt: skip
@@ -195,27 +215,31 @@ def evaluate_images(
         if segmenter is not None:
             frames = [_name(pair.name, frame) for frame in opened.frames]
             own = dict(zip(frames, segmenter.compare(opened), strict=True))
-        return _Scored(found, own), f"SSIM {found[-1][0].whole.scores.ssim:.3f}"
+        last = found[-1][0].whole.scores
+        score = f"scale-invariant SSIM {last.si_ssim:.3f}" if relative else f"SSIM {last.ssim:.3f}"
+        return _Scored(found, own), score
 
     scored, failed = score_each({pair.name: pair for pair in pairs}, score, listener)
     rows = [row for own in scored.values() for row, _ in own.rows]
     places = [place for own in scored.values() for _, place in own.rows]
     objects = {name: scores for own in scored.values() for name, scores in own.objects.items()}
-    tables = image_table(rows, np.random.default_rng(seed), objects)
+    tables = image_table(rows, np.random.default_rng(seed), objects, names=judged)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     write_table(folder / "scores.csv", scores_table(tables.images, failed))
     write_table(folder / "summary.csv", tables.summary)
-    _draw(tables, places, axes, folder / "scores.png", seed)
+    _draw(tables, places, axes, folder / "scores.png", seed, relative)
     if folder == Path(predicted) and (folder / "run.json").is_file():
         from delineate.review.report import write_report
 
         write_report(folder)  # it shows the scores
-    return ImageEvaluation(tables, missing, failed)
+    return ImageEvaluation(tables, missing, failed, relative)
 
 
-def _row(name: str, channel: str, plane: Plane, data_range: float | None) -> ImageRow:
-    """Everything that can be said of one channel at one time."""
+def _row(
+    name: str, channel: str, plane: Plane, data_range: float | None, relative: bool
+) -> ImageRow:
+    """Everything that can be said of one channel at one time; `relative`: units differ."""
     prediction, truth = plane.prediction, plane.truth
     row = ImageRow(
         _name(name, plane.frame), channel, MeasuredImage.of(prediction, truth, data_range)
@@ -226,7 +250,9 @@ def _row(name: str, channel: str, plane: Plane, data_range: float | None) -> Ima
         kept = MeasuredImage.of(prediction, truth, span, plane.keep)
         row = row._replace(kept=kept, share=float(plane.keep.mean()))
     if plane.variance is not None:
-        row = row._replace(bars=error_bars(prediction, truth, plane.variance))
+        held = plane.matched() if relative else plane
+        assert held.variance is not None
+        row = row._replace(bars=error_bars(held.prediction, truth, held.variance))
     return row
 
 
@@ -242,18 +268,27 @@ def _channel(names: Sequence[str], opened: Opened, plane: Plane) -> str:
 
 
 def _draw(
-    tables: ScoreTables, places: Sequence[_Place], axes: str | None, png: Path, seed: int
+    tables: ScoreTables,
+    places: Sequence[_Place],
+    axes: str | None,
+    png: Path,
+    seed: int,
+    relative: bool,
 ) -> None:
     """The picture: the worst, the middle and the best image, and the scores of all."""
     from delineate.review.image_scores import Example, image_scores_figure
 
     images = tables.images
-    order = np.argsort(np.nan_to_num(images["ssim"], nan=-np.inf), kind="stable")
+    by = "si_ssim" if relative else "ssim"
+    order = np.argsort(np.nan_to_num(images[by], nan=-np.inf), kind="stable")
     wanted = np.unique(np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(int))
     examples = []
     for row in order[wanted]:
         place = places[row]
         plane = open_pair(place.pair, axes).plane(place.frame, place.channel)
+        if relative:
+            plane = plane.matched()
         title = " · ".join(filter(None, (images["image"][row], images["channel"][row])))
-        examples.append(Example(title, float(images["ssim"][row]), plane.truth, plane.prediction))
+        score = float(images[by][row])
+        examples.append(Example(title, score, plane.truth, plane.prediction, relative))
     image_scores_figure(images, examples, png, seed)

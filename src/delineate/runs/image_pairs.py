@@ -13,6 +13,7 @@ from delineate.data.layouts import LABEL_SUFFIXES
 from delineate.errors import DataError, ImageError
 from delineate.image import Image
 from delineate.io import ImageFile, find_images, read
+from delineate.metrics import best_scale
 from delineate.runs.layout import label_files, read_json
 
 _INPUT, _TARGET = "_IM", "_GT"
@@ -43,6 +44,20 @@ class Plane(NamedTuple):
     truth: NDArray[Any]
     keep: NDArray[np.bool_] | None
     variance: NDArray[Any] | None
+
+    def matched(self) -> Plane:
+        """The prediction in the brightness and contrast that fit the truth best, see `best_scale`.
+
+        Raises
+        ------
+        ImageError : as `best_scale`.
+        """
+        slope, offset = best_scale(self.prediction, self.truth)
+        fitted = slope * np.asarray(self.prediction, np.float64) + offset
+        variance = self.variance
+        if variance is not None:
+            variance = slope**2 * np.asarray(variance, np.float64)
+        return self._replace(prediction=fitted, variance=variance)
 
 
 class Opened(NamedTuple):
