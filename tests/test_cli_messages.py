@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from command_line import ENVIRONMENT, call, predict_command
+from command_line import ENVIRONMENT, call, predict_command, start
 from delineate.cli import main
 from delineate.cli.app import COMMANDS, python_name
 from delineate.io import write_labels
@@ -103,6 +103,16 @@ def test_unforeseen_errors(
     )
     with pytest.raises(ZeroDivisionError):
         main([*command, "--debug"])
+
+
+def test_of_a_damaged_tiff_only_the_error_is_told(tmp_path: Path) -> None:
+    """The library that reads it has complaints of its own."""
+    (tmp_path / "bad.tif").write_bytes(b"II*\0garbage")
+    process = start(["info", str(tmp_path / "bad.tif")])
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert errors.startswith(f"delineate: {tmp_path}/bad.tif: is truncated or damaged")
+    assert len(errors.splitlines()) == 1
 
 
 def test_a_terminal_that_knows_few_letters(tmp_path: Path) -> None:

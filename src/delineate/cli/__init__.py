@@ -79,3 +79,5 @@ def _log(verbose: bool, debug: bool) -> None:
     form = "%(levelname)s %(message)s"
     logging.basicConfig(format=form, level=logging.WARNING, handlers=[Lines()])
     logging.getLogger("delineate").setLevel(level)
+    # What it says of a bad file comes before the error that says what to do, in words of its own.
+    logging.getLogger("tifffile").propagate = debug
