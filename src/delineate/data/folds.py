@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from delineate.data.layouts import Pair
+from delineate.data.pairs import USED
 from delineate.data.splits import Split, check_train, films, sides
 from delineate.errors import DataError
 
@@ -30,7 +31,7 @@ def fold_pairs(pairs: Sequence[Pair], folds: int, member: int, seed: int) -> Spl
     DataError : there are fewer images than folds.
     """
     if any(p.split for p in pairs):
-        pairs = [p for p in pairs if p.split in ("train", "val")]
+        pairs = [p for p in pairs if p.split in USED]
     chosen: set[str] = set()
     unpaired = any(p.only for p in pairs)
     for own in sides(pairs):

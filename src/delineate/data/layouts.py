@@ -19,7 +19,7 @@ from delineate.data.folders import (
     search,
 )
 from delineate.data.options import DataOptions
-from delineate.data.pairs import Pair
+from delineate.data.pairs import USED, Pair
 from delineate.data.tables import (
     pairs_of_table,
     sides_of_table,
@@ -27,6 +27,7 @@ from delineate.data.tables import (
     splits_of_table,
     unknown_name,
     used_by_table,
+    used_rows,
 )
 from delineate.data.times import time_points
 from delineate.errors import DataError
@@ -70,7 +71,21 @@ def training_pairs(options: DataOptions, truth: str, needs_truth: bool = True) -
         options.unpaired,
         needs_truth,
     )
+    _tell_left_out(pairs)
     return time_points(pairs, options.times, options.axes)
+
+
+def _tell_left_out(pairs: list[Pair]) -> None:
+    """Tell which words of a table leave images out: it may be misspelt, unless it is "test"."""
+    if not any(p.split for p in pairs):
+        return
+    for word, count in Counter(p.split for p in pairs if p.split not in USED).items():
+        log.log(
+            logging.INFO if word.lower() == "test" else logging.WARNING,
+            "%s left out: %s (the splits that are used are train and val)",
+            "1 image is" if count == 1 else f"{count} images are",
+            f"split {word!r}" if word else "no split",
+        )
 
 
 def find_pairs(
@@ -107,7 +122,8 @@ def find_pairs(
         them where all of these do.
 
     A CSV given as `images` has the columns ``image`` and ``labels`` or ``target`` (paths, relative
-    to the table) and perhaps ``classes``, ``soft``, ``cost``, ``split``, ``weight``.
+    to the table) and perhaps ``classes``, ``soft``, ``cost``, ``split``, ``weight``. Rows that its
+    splits, or those of `table`, leave out need no more than the name of the image.
 
     Raises
     ------
@@ -140,7 +156,10 @@ def find_pairs(
         if unpaired:
             pairs = sides_of_table(images, names.column)
         else:
-            pairs = pairs_of_table(images, names.column if needs_truth else None)
+            needed = names.column if needs_truth else None
+            if used is None:
+                used = used_rows(images, ["image", needed] if needed else ["image"])
+            pairs = pairs_of_table(images, needed, used)
             pairs = _all_or_none(pairs, names, used)
         pairs = pairs if table is None else split_by_table(pairs, Path(table))
     else:

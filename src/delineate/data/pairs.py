@@ -9,6 +9,9 @@ from typing import Literal
 Side = Literal["", "image", "target"]
 """What an unpaired file is; empty where image and truth belong together."""
 
+USED = ("train", "val")
+"""Splits whose images are used; where a table gives any, all other images are left out."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -18,7 +21,7 @@ class Pair:
     ----------
     name : relative path of the image without its ending; unique in a data set.
     image, labels, classes : files; None where there is none.
-    split : "train", "val" or "" (to be drawn).
+    split : one of `USED`, or "" (to be drawn); any other word leaves the image out.
     weight : how often the image is drawn relative to others.
     soft : file of the probabilities of classes that stand beside the labels; None: there is none.
     target : file of the image wanted.

@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
-from delineate.data.pairs import Pair
+from delineate.data.pairs import USED, Pair
 from delineate.errors import DataError
 
 COLUMNS = ("image", "labels", "classes", "soft", "target", "cost")
 """Columns that are paths, relative to the table."""
 
 
-def pairs_of_table(table: Path, truth: str | None) -> list[Pair]:
+def pairs_of_table(table: Path, truth: str | None, used: Set[str] | None = None) -> list[Pair]:
     """Pairs of a table with a column ``image`` and perhaps others of `COLUMNS`, split and weight.
 
     Parameters
     ----------
     truth : column that must be there and filled, "labels" or "target"; None: none.
+    used : names of the images that are used; None: all. In the rows of others, columns may be empty
+        and files missing, but for the name of the image.
 
     Raises
     ------
     DataError : a column or a file is missing, or a weight is none.
     """
     pairs = []
-    for row in _rows(table, ["image", truth] if truth else ["image"]):
-        paths = _paths(row, table)
+    for number, row in enumerate(_rows(table, ["image", truth] if truth else ["image"]), 2):
+        name = _name(row["image"])
+        needed = used is None or name in used
+        if needed and truth:
+            _check_filled(row, number, [truth], table)
+        paths = _paths(row, table, needed)
         pairs.append(
             Pair(
-                _name(row["image"]),
+                name,
                 paths["image"],
                 paths.get("labels"),
                 paths.get("classes"),
-                row.get("split") or "",
+                _split(row),
                 _weight(row, table),
                 paths.get("soft"),
                 paths.get("target"),
@@ -54,7 +60,7 @@ def sides_of_table(table: Path, truth: str) -> list[Pair]:
     DataError : as for `pairs_of_table`, or a row has neither, or more than these.
     """
     pairs = []
-    for number, row in enumerate(_rows(table, ["image", truth], may_lack=True), 2):
+    for number, row in enumerate(_rows(table, ["image", truth], filled=()), 2):
         paths = _paths(row, table)
         spare = [c for c in ("classes", "soft", "cost") if c in paths]
         if spare:
@@ -62,7 +68,7 @@ def sides_of_table(table: Path, truth: str) -> list[Pair]:
                 f"{table}: row {number} has {' and '.join(spare)}, for which unpaired training has "
                 "no use: empty the column, or train with a regime that takes pairs"
             )
-        split, weight = row.get("split") or "", _weight(row, table)
+        split, weight = _split(row), _weight(row, table)
         image, wanted = paths.get("image"), paths.get(truth)
         if image is None and wanted is None:
             raise DataError(f"{table}: row {number} has neither image nor {truth}")
@@ -85,10 +91,19 @@ def splits_of_table(table: Path) -> dict[str, tuple[str, float]]:
 
     Raises
     ------
-    DataError : a column is missing, or a weight is none.
+    DataError : a column is missing, a weight is none, or an image is named twice.
     """
-    rows = _rows(table, ["image", "split"])
-    return {row["image"]: (row["split"] or "", _weight(row, table)) for row in rows}
+    found: dict[str, tuple[str, float]] = {}
+    rows: dict[str, int] = {}
+    for number, row in enumerate(_rows(table, ["image", "split"]), 2):
+        name = row["image"]
+        if name in found:
+            raise DataError(
+                f"{table}: rows {rows[name]} and {number} both name image {name!r}: take one out"
+            )
+        rows[name] = number
+        found[name] = _split(row), _weight(row, table)
+    return found
 
 
 def used_by_table(table: Path) -> frozenset[str]:
@@ -98,10 +113,23 @@ def used_by_table(table: Path) -> frozenset[str]:
     ------
     DataError : as for `splits_of_table`.
     """
-    splits = {name: split for name, (split, _) in splits_of_table(table).items()}
+    return _used({name: split for name, (split, _) in splits_of_table(table).items()})
+
+
+def used_rows(table: Path, columns: Sequence[str]) -> frozenset[str]:
+    """The same of a table of files with these columns, which need not have splits.
+
+    Raises
+    ------
+    DataError : a column is missing, or a row names no image.
+    """
+    return _used({_name(row["image"]): _split(row) for row in _rows(table, columns)})
+
+
+def _used(splits: Mapping[str, str]) -> frozenset[str]:
     if not any(splits.values()):
         return frozenset(splits)
-    return frozenset(name for name, split in splits.items() if split in ("train", "val"))
+    return frozenset(name for name, split in splits.items() if split in USED)
 
 
 def split_by_table(pairs: Sequence[Pair], table: Path) -> list[Pair]:
@@ -132,17 +160,18 @@ def _name(text: str) -> str:
     return Path(text).with_suffix("").as_posix()
 
 
-def _paths(row: dict[str, str], table: Path) -> dict[str, Path]:
+def _paths(row: dict[str, str], table: Path, needed: bool = True) -> dict[str, Path]:
     paths = {key: table.parent / row[key] for key in COLUMNS if row.get(key)}
     for path in paths.values():
-        if not path.exists():
+        if needed and not path.exists():
             raise DataError(f"{table}: {path} does not exist")
     return paths
 
 
-def _rows(table: Path, needed: Iterable[str], may_lack: bool = False) -> list[dict[str, str]]:
-    """Rows of a table; the columns needed are there, and filled unless they may lack."""
-    needed = list(needed)
+def _rows(
+    table: Path, needed: Sequence[str], filled: Sequence[str] = ("image",)
+) -> list[dict[str, str]]:
+    """Rows of a table; the columns needed are there, and those `filled` have text in every row."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -158,10 +187,20 @@ def _rows(table: Path, needed: Iterable[str], may_lack: bool = False) -> list[di
     if not rows:
         raise DataError(f"{table}: the table has no rows")
     for number, row in enumerate(rows, 2):
-        empty = [c for c in needed if c != "split" and not row[c]]
-        if empty and not may_lack:
-            raise DataError(f"{table}: row {number} has nothing in column {', '.join(empty)}")
+        _check_filled(row, number, filled, table)
     return rows
+
+
+def _check_filled(row: dict[str, str], number: int, columns: Sequence[str], table: Path) -> None:
+    empty = [c for c in columns if not row[c]]
+    if empty:
+        raise DataError(f"{table}: row {number} has nothing in column {', '.join(empty)}")
+
+
+def _split(row: dict[str, str]) -> str:
+    """The word of a row: "train" and "val" however they are written, any other as it stands."""
+    word = (row.get("split") or "").strip()
+    return word.lower() if word.lower() in USED else word
 
 
 def _weight(row: dict[str, str], table: Path) -> float:

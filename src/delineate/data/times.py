@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from delineate.data.pairs import Pair
+from delineate.data.pairs import USED, Pair
 from delineate.errors import AxesError, DataError
 
 
@@ -14,7 +14,8 @@ def time_points(
 ) -> list[Pair]:
     """Replace each pair of a file with a time axis by one for each time point.
 
-    They are called ``NAME/t0``, ``NAME/t1`` …; what has no time axis stays as it is.
+    They are called ``NAME/t0``, ``NAME/t1`` …; what has no time axis stays as it is, and so does
+    what a table leaves out, which is not opened.
 
     Parameters
     ----------
@@ -26,8 +27,11 @@ def time_points(
     DataError : a movie has no such time point.
     AxesError, ReadError : a file cannot be read, or its axes are not known.
     """
-    found = []
+    found, split = [], any(p.split for p in pairs)
     for pair in pairs:
+        if split and pair.split not in USED:
+            found.append(pair)
+            continue
         count = _length(pair, axes)
         if count is None:
             found.append(pair)
