@@ -28,6 +28,7 @@ def test_losses_are_weighted_means_over_pixels_and_channels(shape: tuple[int, ..
     delta = 0.2
     huber = np.where(abs(error) < delta, error**2 / 2, delta * (abs(error) - delta / 2))
     assert_allclose(losses.huber(x, y, w, delta), np.average(huber, weights=weight), rtol=1e-5)
+    assert float(losses.l1(x, y, 0 * w)) == float(losses.l2(x, y, 0 * w)) == 0
 
 
 @pytest.mark.parametrize("shape", [(31, 40), (13, 17, 19)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,6 @@ from delineate.training.adversarial import (
     generator_loss,
     held,
     shown,
-    weighted_l1,
 )
 from delineate.training.buffer import ImageBuffer
 
@@ -136,18 +134,6 @@ def test_weights_that_are_held_pass_the_gradient_on_and_learn_again_after():
     assert [p.requires_grad for p in network.parameters()] == [False] + [True] * (
         len(list(network.parameters())) - 1
     )
-
-
-@pytest.mark.parametrize("shape", [(5, 6), (3, 4, 5)])
-def test_weighted_l1_is_a_weighted_mean(shape):
-    rng = np.random.default_rng(0)
-    a, b = rng.random((2, 3, *shape)), rng.random((2, 3, *shape))
-    weight = rng.random((2, 1, *shape)) * (rng.random((2, 1, *shape)) > 0.3)
-    expected = np.average(np.abs(a - b), weights=np.broadcast_to(weight, a.shape))
-    found = weighted_l1(*(torch.tensor(v) for v in (a, b, weight)))
-    assert float(found) == pytest.approx(expected, rel=1e-5)
-    nothing = torch.zeros(2, 1, *shape)
-    assert float(weighted_l1(torch.tensor(a), torch.tensor(b), nothing)) == 0
 
 
 def test_pictures_are_black_outside_whatever_the_weights_inside():

@@ -18,8 +18,6 @@ Judged = Sequence[Sequence[Tensor]]
 """What a discriminator puts out: for every scale the features of every layer, the last of which
 are the scores, (B, 1, …)."""
 
-TINY = 1e-8
-
 
 def discriminator_loss(kind: Adversarial, real: Judged, fake: Judged) -> Tensor:
     """How badly real and fake images are told apart: the mean over both, and over the scales.
@@ -65,12 +63,6 @@ def feature_matching(real: Judged, fake: Judged) -> Tensor:
         for genuine, made in zip(genuine_layers[:-1], made_layers[:-1], strict=True)
     ]
     return torch.stack(losses).mean()
-
-
-def weighted_l1(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of |a − b| over (B, C, …), with weights (B, 1, …)."""
-    difference = (a.float() - b.float()).abs().mean(dim=1, keepdim=True)
-    return (weight * difference).sum() / weight.sum().clamp(min=TINY)
 
 
 def shown(picture: Tensor, valid: Tensor) -> Tensor:

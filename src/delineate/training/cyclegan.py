@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from delineate.data.patches import Batch
 from delineate.inference.runner import channels_last
+from delineate.methods.image_losses import l1
 from delineate.training.adversarial import (
     discriminator_loss,
     generator_loss,
     held,
     shown,
-    weighted_l1,
 )
 from delineate.training.buffer import ImageBuffer
 from delineate.training.gan import Game
@@ -74,11 +74,11 @@ class CycleGAN(Game):
         made = shown(self.picture(self.forward(image)), here)
         made_image = shown(self.way_back(target), there)
         output = self.forward(made_image)
-        cycle = weighted_l1(self.way_back(made), image, here)
+        cycle = l1(self.way_back(made), image, here)
         if regime.target_cycle == "method":
             cycle = cycle + self.method.loss(output, targets.targets, there)
         else:
-            cycle = cycle + weighted_l1(self.picture(output), target, there)
+            cycle = cycle + l1(self.picture(output), target, there)
         with held(self.judge, self.back_judge):
             adversarial = generator_loss(self.kind, self.judge(made)) + generator_loss(
                 self.kind, self.back_judge(made_image)
@@ -86,9 +86,8 @@ class CycleGAN(Game):
         loss = regime.weight_cycle * cycle + regime.weight_adversarial * adversarial
         parts = {"cycle": cycle, "g": adversarial}
         if self.identity:
-            parts["identity"] = weighted_l1(
-                self.picture(self.forward(target)), target, there
-            ) + weighted_l1(self.way_back(image), image, here)
+            same = l1(self.picture(self.forward(target)), target, there)
+            parts["identity"] = same + l1(self.way_back(image), image, here)
             loss = loss + regime.weight_identity * parts["identity"]
         loss = self.learn(loss)
 
