@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,11 +11,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from delineate.data.truth import Known
+from delineate.image import Image
+from delineate.io import write_image
 from delineate.methods.flows import Flows
 from delineate.methods.semantic import Semantic
+from delineate.recipe import Recipe
 from delineate.runs.assess import _novelty, pixels_of
+from delineate.runs.train import train
 from delineate.uncertainty import fit_features
 
 
@@ -52,3 +59,35 @@ def test_probabilities_are_not_compared_where_nothing_is_known(method: Any) -> N
     drawn = pixels_of(maps, method, Known(wrong, wrong, cost=cost), rng)
     assert len(drawn.classes) == 100
     assert (drawn.classes == 1).sum() == 60
+
+
+@pytest.mark.parametrize("z_channels", [False, True])
+def test_targets_that_were_matched_are_scored_in_the_units_of_validation(
+    tmp_path: Path, z_channels: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    shape, axes = ((2, 48, 48), "ZYX") if z_channels else ((48, 48), "YX")
+    for number in range(4):
+        clean = gaussian_filter(rng.normal(size=shape), 2)
+        clean /= clean.std()
+        noisy = 300 + 90 * (clean + rng.normal(0, 0.3, shape))
+        for room, pixels in (("images", noisy), ("targets", 9 + 0.02 * clean)):
+            write_image(tmp_path / room / f"a{number}.tif", Image(pixels.astype(np.float32), axes))
+    settings = {
+        "data.images": str(tmp_path),
+        "data.z_channels": z_channels,
+        "method.channels": 2 if z_channels else 1,
+        "network": {"name": "residual-unet", "options": {"features": [4, 8]}},
+        "train.steps": 4,
+        "train.validate_every": 2,
+        "train.batch": 2,
+        "train.patch": 32,
+        "train.precision": "fp32",
+        "train.device": "cpu",
+    }
+    model = train(Recipe.load("restoration", settings), tmp_path / "run")
+    with (tmp_path / "run" / "left-out.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    validated = model.description.scores[0]
+    for name in ("pearson", "ssim", "si_psnr"):
+        assert float(row[name]) == pytest.approx(validated[f"val_{name}"], rel=1e-3), name

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from delineate.data.channels import Selection
+from delineate.data.channels import Selection, network_channels, select_axes
+from delineate.data.mapped import map_image, map_target
 from delineate.data.normalise import grid_sample
 from delineate.data.splits import Split
 from delineate.data.truth import Known, read_truth
@@ -32,10 +33,10 @@ from delineate.review.calibration import calibration_figure
 
 if TYPE_CHECKING:
     from delineate.data.layouts import Pair
+    from delineate.image import Image
     from delineate.inference.runner import RunOptions
     from delineate.inference.scale import ScaleModel
     from delineate.methods.base import Maps
-    from delineate.recipe import Recipe
     from delineate.training.tune import Case
     from delineate.uncertainty import FeatureStatistics, PixelSample
 
@@ -107,9 +108,8 @@ def assess(
         features[number] += found.features
         if found.result is not None:
             if truth is not None and truth.image is not None:
-                scores = method.score(
-                    found.result.channel_first(), _as_learned(truth.image, recipe), counted
-                )
+                both = found.result.channel_first(), truth.image
+                scores = method.score(*_comparable(*both, model, image), counted)
             if found.predictive is None:
                 found = model.predict(image, options=spreading)
             assert found.predictive is not None
@@ -159,12 +159,25 @@ def assess(
     return replace(model, description=described, novelty=_novelty(cases, features))
 
 
-def _as_learned(image: NDArray[Any], recipe: Recipe) -> NDArray[Any]:
-    """An image that is wanted, in the units of results: masks and stains have no others."""
+def _comparable(
+    result: NDArray[Any], truth: NDArray[Any], model: Model, image: Image
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A result and the image that is wanted, both (channels, spatial axes), in the same units.
+
+    These are normalised intensities, as in validation, where each target was brought to the scale
+    of its image; else those of results: masks and stains have no others.
+    """
+    recipe = model.recipe
     wanted = recipe.normalise_target
+    if wanted is not None and wanted.relative:
+        pixels = network_channels(select_axes(image, recipe.data), model.description.in_channels)
+        seen = map_image(pixels, recipe.normalise, "the image")
+        target = map_target(truth, wanted, seen, recipe.normalise, "the target")
+        own = seen.single.of_file(seen.intensity).for_channels(len(result))
+        return own.apply(result), target.normalised()
     if wanted is None or wanted.kind not in ("mask", "macenko"):
-        return image
-    return wanted.fit(image).apply(image)
+        return result, truth
+    return result, wanted.fit(truth).apply(truth)
 
 
 def pixels_of(
