@@ -7,32 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch import Tensor, nn
 
 from delineate.image import Image
-from delineate.inference.runner import RunOptions
 from delineate.io import write_image
-from delineate.model import Description, Model, Target
-from delineate.recipe import Recipe
 from delineate.review import transformed
 from delineate.runs.predict import Settings, predict_folder
-
-EXACT = RunOptions(device="cpu", precision="fp32")
-
-
-class Same(nn.Module):
-    """Gives back what it is given."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
-
-
-def same_model(n: int = 1, **data: Any) -> Model:
-    """A model of images whose results are what its network sees."""
-    made = Recipe.build({"method": {"name": "regression", "channels": n}, "data": data})
-    model = Model(Description(schema=1, recipe=made, in_channels=n, ndim=2, target=Target()), ({},))
-    model._built.append(Same())
-    return model
+from same import EXACT, same_model
 
 
 @pytest.fixture

@@ -102,6 +102,8 @@ def predict_folder(
     files = images.images
     if settings.diameter is not None:
         parse_diameter(settings.diameter)
+    if model.recipe.method.truth == "image":
+        _check_image_settings(model, settings, outputs)
     model.runner(settings.run, **settings.decoding)
     if (common := model.description.diameter) and not model.scale and settings.diameter is None:
         log.warning(
@@ -110,8 +112,6 @@ def predict_folder(
             model.name,
             common,
         )
-    if model.recipe.method.truth == "image":
-        _check_image_settings(model, settings, outputs)
     judge = judge_by(model, settings.required)
     sha = model.sha256()
     run = RunFolder(
@@ -163,6 +163,7 @@ def _check_image_settings(model: Model, settings: Settings, outputs: Outputs) ->
         "--geojson": outputs.geojson,
         "--outlines": outputs.outlines,
         "--diameter": settings.diameter is not None,
+        **{f"--{name.replace('_', '-')}": True for name in settings.decoding},
     }
     asked = [name for name, given in for_labels.items() if given]
     if asked:
@@ -176,6 +177,12 @@ def _check_image_settings(model: Model, settings: Settings, outputs: Outputs) ->
         raise ModelError(
             f"model {model.name} tells no uncertainty from a single draw, so that no image could "
             "be accepted or be marked for checking: add --turns 4, or leave --required out"
+        )
+    if outputs.uncertainty and single and not noise:
+        log.warning(
+            "model %s tells no uncertainty from a single draw, so that no maps of it are written: "
+            "add --turns 4",
+            model.name,
         )
 
 
