@@ -334,3 +334,22 @@ def test_channels_masks_and_objects_have_rows_and_columns_of_their_own() -> None
     assert summary_of(tables, "segmentation_Dice", "")[POOLED]["value"] == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match="no images"):
         image_table([], np.random.default_rng(0))
+
+
+def test_errors_of_some_pixels_are_held_against_the_spread_of_the_whole_truth() -> None:
+    """PSNR and NRMSE of a part then order images alike: one is a function of the other."""
+    prediction, truth = images((40, 33))
+    keep = np.zeros(truth.shape, bool)
+    keep[:9] = True
+    span, spread = float(np.ptp(truth)), float(truth.std())
+    found = MeasuredImage.of(prediction, truth, span, keep, spread)
+    assert found.scores.nrmse * spread / span == pytest.approx(10 ** (-found.scores.psnr / 20))
+    both = [found, MeasuredImage.of(2 * prediction, 2 * truth, 2 * span, ~keep, 2 * spread)]
+    errors = [m.sums.error for m in both]
+    held = [spread**2 * keep.sum(), (2 * spread) ** 2 * (~keep).sum()]
+    rows = [ImageRow(str(n), "", m) for n, m in enumerate(both)]
+    summary = image_table(rows, np.random.default_rng(0), n=10).summary
+    pooled = dict(zip(summary["score"], summary["value"], strict=True))["nrmse"]  # the last row
+    assert pooled == pytest.approx(np.sqrt(sum(errors) / sum(held)))
+    assert np.isnan(nrmse(prediction, truth, 0.0, keep))
+    assert nrmse(truth, truth, 0.0) == 0

@@ -79,6 +79,8 @@ def test_a_run_is_scored_image_by_image_with_masks_and_error_bars(tmp_path: Path
     assert float(table["b"]["kept_share"]) == 0.75
     assert float(table["b"]["kept_psnr"]) == pytest.approx(expected.psnr)
     assert float(table["b"]["kept_ssim"]) == pytest.approx(expected.ssim)
+    error = np.sqrt(np.mean((prediction - true)[10:].astype(float) ** 2))
+    assert float(table["b"]["kept_nrmse"]) == pytest.approx(error / true.std(dtype=float), rel=1e-5)
     assert table["plate/a"]["kept_psnr"] == table["plate/a"]["kept_share"] == ""
     summary = {(r["score"], r["averaging"]): r for r in rows(tmp_path / "scores" / "summary.csv")}
     mean = summary["psnr", "mean over images"]

@@ -12,15 +12,14 @@ from delineate.metrics.classes import ClassCounts, class_counts, dice, iou
 from delineate.metrics.error_bars import ErrorBars, error_bars
 from delineate.metrics.image_quality import (
     ImageScores,
-    best_scale,
     image_scores,
-    match_scale,
     nrmse,
     pearson,
     psnr,
     si_psnr,
     ssim,
 )
+from delineate.metrics.image_scale import best_scale, match_scale
 from delineate.metrics.image_table import SCALE_INVARIANT, ImageRow, MeasuredImage, image_table
 from delineate.metrics.matching import Matching, match, match_overlaps
 from delineate.metrics.overlap import Overlaps, overlap_table

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from delineate.errors import ImageError
+from delineate.metrics.image_scale import Pixels, centred, checked, match_scale, slope_of
 
 _REACH = 5  # pixels on either side of the middle of the SSIM's window of 11 pixels
-
-Pixels = NDArray[np.float64]
 
 
 class ImageScores(NamedTuple):
@@ -31,18 +30,12 @@ class ImageScores(NamedTuple):
     """Root mean squared error in standard deviations of the truth; its mean scores 1."""
 
 
-class Scale(NamedTuple):
-    """Brightness and contrast: ``slope · pixel + offset``."""
-
-    slope: float
-    offset: float
-
-
 def image_scores(
     prediction: ArrayLike,
     truth: ArrayLike,
     data_range: float | None = None,
     valid: ArrayLike | None = None,
+    spread: float | None = None,
 ) -> ImageScores:
     """All scores of a predicted image against the true one.
 
@@ -57,12 +50,14 @@ def image_scores(
     data_range : span of the values that pixels can take; None: highest minus lowest valid pixel
         of the truth.
     valid : bool, the pixels that count; None: all. The windows of SSIM still see their neighbours.
+    spread : standard deviation that `nrmse` divides by, such as that of the whole truth where some
+        of its pixels count; None: that of the valid pixels.
 
     Raises
     ------
     ImageError : shapes differ, a pixel is NaN or infinite, or the range is not positive.
     """
-    p, t, keep = _checked(prediction, truth, valid)
+    p, t, keep = checked(prediction, truth, valid)
     if not keep.any():
         return ImageScores(*[np.nan] * 6)
     span = np.ptp(t[keep]) if data_range is None else _positive(data_range)
@@ -76,7 +71,7 @@ def image_scores(
         ssim=ssim(p, t, span, keep) if known else 1.0 if equal else np.nan,
         si_ssim=np.nan if flat else ssim(match_scale(p, t, keep), t, span, keep),
         pearson=pearson(p, t, keep),
-        nrmse=nrmse(p, t, valid=keep),
+        nrmse=nrmse(p, t, "std" if spread is None else spread, keep),
     )
 
 
@@ -94,19 +89,19 @@ def pearson(prediction: ArrayLike, truth: ArrayLike, valid: ArrayLike | None = N
     ------
     ImageError : see `image_scores`.
     """
-    p, t, keep = _checked(prediction, truth, valid)
+    p, t, keep = checked(prediction, truth, valid)
     if not keep.any() or np.ptp(t[keep]) == 0:
         return np.nan
     if np.ptp(p[keep]) == 0:
         return 0.0
-    a, b = _centred(p[keep]), _centred(t[keep])
+    a, b = centred(p[keep]), centred(t[keep])
     return float(np.clip((a @ b) / np.sqrt((a @ a) * (b @ b)), -1, 1))
 
 
 def nrmse(
     prediction: ArrayLike,
     truth: ArrayLike,
-    by: Literal["std", "range"] = "std",
+    by: Literal["std", "range"] | float = "std",
     valid: ArrayLike | None = None,
 ) -> float:
     """Root mean squared error over the spread of the truth; 0 is perfect.
@@ -119,20 +114,20 @@ def nrmse(
     Parameters
     ----------
     prediction, truth, valid : see `image_scores`.
-    by : what the error is divided by: standard deviation (of the population) or range.
+    by : what the error is divided by: standard deviation (of the population), range, or a number.
 
     Raises
     ------
     ImageError : see `image_scores`.
     """
-    p, t, keep = _checked(prediction, truth, valid)
+    p, t, keep = checked(prediction, truth, valid)
     if not keep.any():
         return np.nan
     error = np.sqrt(_squared_error(p, t, keep))
-    whole = np.ptp(t[keep])
-    if whole == 0:
+    spread = by if isinstance(by, int | float) else np.ptp(t[keep])
+    if spread == 0:
         return 0.0 if error == 0 else np.nan
-    return float(error / (t[keep].std() if by == "std" else whole))
+    return float(error / (t[keep].std() if by == "std" else spread))
 
 
 def psnr(
@@ -152,7 +147,7 @@ def psnr(
     ------
     ImageError : see `image_scores`; also where the truth is constant and no range is given.
     """
-    p, t, keep = _checked(prediction, truth, valid)
+    p, t, keep = checked(prediction, truth, valid)
     if not keep.any():
         return np.nan
     span = _positive(np.ptp(t[keep]) if data_range is None else data_range)
@@ -180,55 +175,12 @@ def si_psnr(
     ------
     ImageError : as `psnr`.
     """
-    p, t, keep = _checked(prediction, truth, valid)
+    p, t, keep = checked(prediction, truth, valid)
     if not keep.any():
         return np.nan
     span = _positive(np.ptp(t[keep]) if data_range is None else data_range)
-    a, b = _centred(p[keep]), _centred(t[keep])
-    return _decibel(float(np.mean((_slope(a, b) * a - b) ** 2)), span)
-
-
-def best_scale(prediction: ArrayLike, truth: ArrayLike, valid: ArrayLike | None = None) -> Scale:
-    """The brightness and contrast in which a prediction p fits the truth t best: a p + b.
-
-    a and b minimise the mean squared error over the valid pixels: a = cov(p, t) / var(p),
-    b = mean(t) − a mean(p); of a constant prediction a is 0. A variance of the prediction is a²
-    times as large after it. Without a valid pixel a is 1 and b 0.
-
-    Parameters
-    ----------
-    prediction, truth, valid : see `image_scores`.
-
-    Raises
-    ------
-    ImageError : see `image_scores`.
-    """
-    p, t, keep = _checked(prediction, truth, valid)
-    if not keep.any():
-        return Scale(1.0, 0.0)
-    slope = _slope(_centred(p[keep]), _centred(t[keep]))
-    return Scale(slope, float(t[keep].mean() - slope * p[keep].mean()))
-
-
-def match_scale(
-    prediction: ArrayLike, truth: ArrayLike, valid: ArrayLike | None = None
-) -> NDArray[np.float64]:
-    """The prediction in the brightness and contrast that fit the truth best, see `best_scale`.
-
-    Parameters
-    ----------
-    prediction, truth, valid : see `image_scores`.
-
-    Returns
-    -------
-    float64 array of the shape of the prediction, in the units of the truth.
-
-    Raises
-    ------
-    ImageError : see `image_scores`.
-    """
-    slope, offset = best_scale(prediction, truth, valid)
-    return slope * np.asarray(prediction, np.float64) + offset
+    a, b = centred(p[keep]), centred(t[keep])
+    return _decibel(float(np.mean((slope_of(a, b) * a - b) ** 2)), span)
 
 
 def ssim(
@@ -256,7 +208,7 @@ def ssim(
     """
     from skimage.metrics import structural_similarity
 
-    p, t, keep = _checked(prediction, truth, valid)
+    p, t, keep = checked(prediction, truth, valid)
     if not keep.any():
         return np.nan
     span = _positive(np.ptp(t[keep]) if data_range is None else data_range)
@@ -277,31 +229,6 @@ def ssim(
     if keep[inner].any():
         similarity, keep = similarity[inner], keep[inner]
     return float(similarity[keep].mean())
-
-
-def _checked(
-    prediction: ArrayLike, truth: ArrayLike, valid: ArrayLike | None
-) -> tuple[Pixels, Pixels, NDArray[np.bool_]]:
-    """Both images as float64, and which pixels count.
-
-    Raises
-    ------
-    ImageError : shapes differ, or a pixel is NaN or infinite.
-    """
-    p, t = np.asarray(prediction), np.asarray(truth)
-    keep = np.ones(t.shape, bool) if valid is None else np.asarray(valid, bool)
-    if p.shape != t.shape or keep.shape != t.shape:
-        mask = "" if valid is None else f", the mask {keep.shape}"
-        raise ImageError(
-            f"the prediction has the shape {p.shape}, the truth {t.shape}{mask}: they must be "
-            "images of the same pixels"
-        )
-    for name, pixels in (("prediction", p), ("truth", t)):
-        if pixels.dtype.kind not in "biuf":
-            raise ImageError(f"the {name} holds {pixels.dtype}, expected real numbers")
-        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-            raise ImageError(f"the {name} has pixels that are NaN or infinite: mend or crop it")
-    return p.astype(np.float64, copy=False), t.astype(np.float64, copy=False), keep
 
 
 def _positive(span: float) -> float:
@@ -325,13 +252,3 @@ def _squared_error(p: Pixels, t: Pixels, keep: NDArray[np.bool_]) -> float:
 
 def _decibel(error: float, span: float) -> float:
     return float(10 * np.log10(span**2 / error)) if error else np.inf
-
-
-def _centred(values: NDArray[Any]) -> Pixels:
-    return np.asarray(values - values.mean(), np.float64)
-
-
-def _slope(prediction: Pixels, truth: Pixels) -> float:
-    """Slope of the least-squares line through centred values; 0 for a constant prediction."""
-    flat = np.ptp(prediction) == 0
-    return 0.0 if flat else float((prediction @ truth) / (prediction @ prediction))

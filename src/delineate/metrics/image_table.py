@@ -48,6 +48,8 @@ class ImageSums(NamedTuple):
     """The same of the prediction."""
     product: float
     """Products of both deviations."""
+    spread: float
+    """What the squared errors are held against by NRMSE: as a rule the deviations of the truth."""
 
 
 class MeasuredImage(NamedTuple):
@@ -63,9 +65,10 @@ class MeasuredImage(NamedTuple):
         truth: ArrayLike,
         data_range: float | None = None,
         valid: ArrayLike | None = None,
+        spread: float | None = None,
     ) -> Self:
         """Measure an image; parameters and errors are those of `image_scores`."""
-        scores = image_scores(prediction, truth, data_range, valid)
+        scores = image_scores(prediction, truth, data_range, valid, spread)
         p, t = np.asarray(prediction, np.float64), np.asarray(truth, np.float64)
         keep = np.ones(t.shape, bool) if valid is None else np.asarray(valid, bool)
         p, t = p[keep], t[keep]
@@ -87,6 +90,7 @@ class MeasuredImage(NamedTuple):
                 float(b @ b),
                 float(a @ a),
                 float(a @ b),
+                float(b @ b) if spread is None else t.size * spread**2,
             ),
         )
 
@@ -98,7 +102,13 @@ class ImageRow(NamedTuple):
     channel: str
     whole: MeasuredImage
     kept: MeasuredImage | None = None
-    """Over the pixels that are to be measured; None where no mask says which."""
+    """Over the pixels that are to be measured; None where no mask says which.
+
+    By range and spread of the whole truth, so that PSNR, SSIM and NRMSE can be compared with those
+    of the whole. Pearson is the correlation within these pixels, and the scale-invariant scores are
+    by their own best brightness and contrast: as they often vary less, the correlation can be lower
+    though the errors are smaller.
+    """
     share: float = np.nan
     """Share of these pixels."""
     bars: ErrorBars | None = None
@@ -122,7 +132,7 @@ def _pearson(sums: NDArray[np.float64]) -> Any:
 
 def _nrmse(sums: NDArray[np.float64]) -> Any:
     error = _of(sums, "error")
-    return np.sqrt(ratio(error, _of(sums, "truth"), np.where(error == 0, 0.0, np.nan)))
+    return np.sqrt(ratio(error, _of(sums, "spread"), np.where(error == 0, 0.0, np.nan)))
 
 
 POOLED_SCORES: dict[str, Any] = {
@@ -157,12 +167,12 @@ def image_table(
     Returns
     -------
     tables : `images` has a row for each of `rows`: image, channel, the scores, and where they were
-        measured kept_share and the scores of the kept pixels as kept_…; error_spearman and
-        error_within_95; segmentation_mAP, _AP50, _Dice, objects_truth and objects_prediction (of
-        the whole image, repeated for each channel). `summary` has two rows a score and channel:
-        channel, score, averaging ("mean over images", "pooled over images": every pixel weighs the
-        same), value, low, high, level and images. Means are over the images where the score is
-        known and finite; `images` counts them.
+        measured kept_share and the scores of the kept pixels as kept_… (`ImageRow`);
+        error_spearman and error_within_95; segmentation_mAP, _AP50, _Dice, objects_truth and
+        objects_prediction (of the whole image, repeated for each channel). `summary` has two rows
+        a score and channel: channel, score, averaging ("mean over images", "pooled over images":
+        every pixel weighs the same), value, low, high, level and images. Means are over the images
+        where the score is known and finite; `images` counts them.
 
     Raises
     ------

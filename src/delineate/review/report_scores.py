@@ -31,6 +31,14 @@ _RELATIVE = (
 """Said of runs whose targets were matched to their images."""
 
 
+_KEPT = (
+    " Scores without what is not to be measured are by the range and the spread of the whole true "
+    "image, as the others are; Pearson is the correlation within these pixels, which can be lower "
+    "though their errors are smaller, since they often vary less."
+)
+"""Said where some pixels are not to be measured."""
+
+
 def scores(page: Page) -> str:
     """A table of the scores, with intervals; nothing where the run was not evaluated."""
     found = page.run.scores
@@ -55,6 +63,7 @@ def scores(page: Page) -> str:
     level = max(s.level for s in found)
     images = plural(max(s.images for s in found), "image")
     told = _RELATIVE if relative else ""
+    told += _KEPT if any(score.startswith("kept_") for _, score, _ in cells) else ""
     return (
         '<section id="scores"><div class="head"><div><h2>Against true images</h2><p>What '
         f"<code>delineate evaluate</code> found on {images}; brackets hold {level:.0%} bootstrap "

@@ -245,9 +245,10 @@ def _row(
         _name(name, plane.frame), channel, MeasuredImage.of(prediction, truth, data_range)
     )
     if plane.keep is not None:
-        # In the range of the whole image, so that kept and all pixels can be compared.
-        span = data_range or float(np.ptp(np.asarray(truth, np.float64))) or None
-        kept = MeasuredImage.of(prediction, truth, span, plane.keep)
+        # In range and spread of the whole image, so that kept and all pixels can be compared.
+        whole = np.asarray(truth, np.float64)
+        span = data_range or float(np.ptp(whole)) or None
+        kept = MeasuredImage.of(prediction, truth, span, plane.keep, float(whole.std()))
         row = row._replace(kept=kept, share=float(plane.keep.mean()))
     if plane.variance is not None:
         held = plane.matched() if relative else plane
