@@ -117,6 +117,21 @@ class Plain(nn.Sequential):
         super().__init__(nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU(),
                          nn.Conv2d(width, out_channels, 1))
 
+def spatial(in_channels, out_channels, spatial_dims=3, width=4):
+    return Plain(in_channels, out_channels, ndim=spatial_dims, width=spatial_dims)
+
+def older(dimensions, in_channels, out_channels):
+    return Plain(in_channels, out_channels, ndim=dimensions, width=dimensions)
+
+def flat(in_channels, out_channels):
+    return Plain(in_channels, out_channels, ndim=2, width=2)
+
+def anything(**given):
+    return Plain(**given, width=given["ndim"])
+
+def named_otherwise(n_channels, n_classes):
+    return Plain(n_channels, n_classes, 2)
+
 def number(in_channels, out_channels, ndim):
     return 7
 
@@ -144,12 +159,37 @@ def test_an_outside_class_is_imported_with_permission_only(outside):
     assert built(torch.rand(1, 2, 9, 11)).shape == (1, 3, 9, 11)
 
 
+@pytest.mark.parametrize("name", ["spatial", "older", "flat", "anything"])
+def test_axes_are_handed_over_by_the_name_that_a_constructor_has(outside, name):
+    """Each puts the number that it was given into the width of its first layer."""
+    built = build(NetworkOptions(name=f"{outside}:{name}"), 2, 3, 2, allow_imports=True)
+    assert built[0].weight.shape == (2, 2, 3, 3)
+    assert built(torch.rand(1, 2, 9, 11)).shape == (1, 3, 9, 11)
+
+
+def test_axes_are_not_set_by_options_under_any_name(outside):
+    options = NetworkOptions(name=f"{outside}:spatial", options={"spatial_dims": 3})
+    with pytest.raises(ModelError, match="its options set spatial_dims, which data and method"):
+        build(options, 2, 3, 2, allow_imports=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("named_otherwise", {}), ("Plain", {"depth": 3}), ("flat", {"ndim": 2})]
+)
+def test_a_constructor_that_does_not_fit_is_told_what_it_is_given(outside, name, options):
+    said = "in_channels and out_channels, and ndim, spatial_dims or dimensions"
+    network = NetworkOptions(name=f"{outside}:{name}", options=options)
+    with pytest.raises(ModelError, match=f"does not take its options: .*{said}"):
+        build(network, 2, 3, 2, allow_imports=True)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("no_such_module:Net", "cannot be imported"),
         ("{}:Missing", "cannot be imported"),
         (":Plain", "cannot be imported"),
+        ("builtins:dict", "expected a torch.nn.Module"),
         ("{}:number", "expected a torch.nn.Module"),
         ("{}:__name__", "cannot be called"),
         ("{}:broken", "out of luck"),

@@ -190,6 +190,24 @@ def test_options_that_do_not_fit_are_explained(name, options, message):
         build(NetworkOptions(name=name, options=options), 1, 2, 2)
 
 
+@pytest.mark.parametrize("shape", [(40, 33), (32, 20, 17)])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("BasicUNet", {"features": [4, 4, 8, 8, 8, 4]}),
+        ("SegResNet", {"init_filters": 8, "blocks_down": [1], "blocks_up": []}),
+    ],
+)
+def test_a_class_of_monai_by_its_import_path(name, options, shape):
+    """Its constructor calls the number of axes spatial_dims, 3 if it is not told."""
+    network = NetworkOptions(name=f"monai.networks.nets:{name}", options=options)
+    with pytest.raises(ModelError, match="--allow-imports"):
+        build(network, 2, 3, len(shape))
+    built = build(network, 2, 3, len(shape), allow_imports=True).eval()
+    with torch.inference_mode():
+        assert built(torch.rand(1, 2, *shape)).shape == (1, 3, *shape)
+
+
 def test_a_network_that_names_no_encoder():
     with pytest.raises(ModelError, match="does not say what its encoder is"):
         encoder_of(nn.Sequential(nn.Conv2d(1, 1, 1)))

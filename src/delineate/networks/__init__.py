@@ -33,6 +33,9 @@ BUILT_IN = {
 }
 """Names of the networks in the package, with the class or function that builds each."""
 
+DIMENSIONS = ("ndim", "spatial_dims", "dimensions")
+"""Names for the number of spatial axes in constructors; the first that one has is used."""
+
 SMP = "smp:"
 """What the name of a network of segmentation-models-pytorch begins with."""
 
@@ -47,7 +50,8 @@ class NetworkOptions(BaseModel):
         description="residual-unet, fnet, resnet-generator, unet, unet++, attention-unet, "
         "segresnet, dynunet, swin-unetr, resnet18-unet (34, 50), efficientnet-b0-unet (to b4), "
         "smp:Unet (and other networks of segmentation-models-pytorch), or the import path of a "
-        "class, package.module:Class",
+        "class, package.module:Class, that takes in_channels and out_channels (and ndim, "
+        "spatial_dims or dimensions)",
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description="further arguments of the network's constructor"
@@ -73,7 +77,9 @@ def build(
     Parameters
     ----------
     network : its name and the arguments of its constructor.
-    in_channels, out_channels, ndim : handed to the constructor under these names.
+    in_channels, out_channels : handed to the constructor under these names.
+    ndim : spatial axes, handed to it under the first name of `DIMENSIONS` that it has; to a
+        constructor that has none, and does not take any keyword, not at all.
     allow_imports : whether a class from outside the package may be imported.
 
     Raises
@@ -82,7 +88,10 @@ def build(
         that its constructor does not take.
     """
     factory = _factory(network.name, allow_imports)
-    given = {"in_channels": in_channels, "out_channels": out_channels, "ndim": ndim}
+    given = {"in_channels": in_channels, "out_channels": out_channels}
+    dimensions = _dimensions(factory)
+    if dimensions is not None:
+        given[dimensions] = ndim
     fixed = sorted(set(given) & set(network.options))
     if fixed:
         raise ModelError(
@@ -120,13 +129,31 @@ def _factory(name: str, allow_imports: bool) -> Callable[..., Any]:
     return cast(Callable[..., Any], factory)
 
 
+def _dimensions(factory: Callable[..., Any]) -> str | None:
+    """The name under which a constructor takes the number of spatial axes, if it does."""
+    try:
+        known = inspect.signature(factory).parameters
+    except ValueError:  # compiled ones need not say
+        return DIMENSIONS[0]
+    anything = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    named = (name for name in DIMENSIONS if name in known)
+    return next(named, DIMENSIONS[0] if anything else None)
+
+
 def _construct(name: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> nn.Module:
     from torch import nn
 
     try:
         inspect.signature(factory).bind(**arguments)
+    except ValueError:
+        pass  # compiled ones need not say what they take
     except TypeError as error:
-        raise ModelError(f"network {name!r} does not take its options: {error}") from error
+        foreign = name not in BUILT_IN and not name.startswith(SMP)
+        names = f"{', '.join(DIMENSIONS[:-1])} or {DIMENSIONS[-1]}"
+        told = f"; every network is given in_channels and out_channels, and {names} if it has it"
+        raise ModelError(
+            f"network {name!r} does not take its options: {error}{told if foreign else ''}"
+        ) from error
     try:
         module = factory(**arguments)
     except ModelError:
