@@ -10,6 +10,8 @@ from delineate.errors import ModelError
 from delineate.inference import runner as runner_module
 from delineate.inference.runner import Runner, RunOptions, has_fast_bf16
 from delineate.methods.flows import Flows
+from delineate.methods.regression import Regression
+from delineate.networks import NetworkOptions, build
 from domes import EXACT, dome_model
 
 
@@ -60,3 +62,53 @@ def test_bfloat16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatc
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.delattr(torch.cpu, name)
     assert not has_fast_bf16(cpu)
+
+
+def ramp_through(network: torch.nn.Module, precision: str) -> np.ndarray:
+    """What a network makes of a picture of 400 intensities."""
+    runner = Runner([network], Regression(), 2, RunOptions(device="cpu", precision=precision))
+    ramp = np.tile(np.linspace(0, 1, 400, dtype=np.float32), (1, 24, 1))
+    return runner.maps(ramp)[0]
+
+
+class Plain(torch.nn.Module):
+    """A network of which nothing is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = torch.nn.Conv2d(1, 8, 3, padding=1)
+        self.last = torch.nn.Conv2d(8, 1, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.relu(self.first(x)))
+
+
+def fnet() -> torch.nn.Module:
+    torch.manual_seed(0)
+    options = {"channels": 8, "depth": 2, "norm": "none"}
+    return build(NetworkOptions(name="fnet", options=options), 1, 1, 2).eval()
+
+
+def test_images_keep_their_intensities_unless_bfloat16_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """bfloat16 has eight binary digits: half a percent of an intensity, steps in a ramp."""
+    monkeypatch.setattr(runner_module, "has_fast_bf16", lambda device: True)
+    plain, known = Plain(), fnet()
+    np.testing.assert_array_equal(ramp_through(plain, "auto"), ramp_through(plain, "fp32"))
+    assert len(np.unique(ramp_through(plain, "bf16")[12])) < 350
+    wanted, found = ramp_through(known, "fp32"), ramp_through(known, "auto")
+    assert 0 < np.sqrt(np.mean((found - wanted) ** 2)) < 0.02 * wanted.std()  # it was 0.1
+    assert len(np.unique(found[12])) > 380  # there were 13
+
+
+def test_objects_and_networks_that_keep_intensities_take_bfloat16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner_module, "has_fast_bf16", lambda device: True)
+    options = RunOptions(device="cpu")
+    assert Runner([Plain()], Flows(), 2, options).dtype == torch.bfloat16
+    assert Runner([fnet()], Regression(), 2, options).dtype == torch.bfloat16
+    assert Runner([Plain()], Regression(), 2, options).dtype == torch.float32
+    assert Runner([fnet(), Plain()], Regression(), 2, options).dtype == torch.float32

@@ -100,6 +100,30 @@ def test_output_is_linear_in_the_last_layer(name):
         assert (network(torch.rand(1, 2, 16, 16)) < -500).all()
 
 
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_fnet_hands_on_intensities_with_all_their_digits_under_bfloat16(ndim):
+    """Weights that hand the image through give it back; in bfloat16 a ramp would be a staircase."""
+    torch.manual_seed(0)
+    network = build(
+        NetworkOptions(name="fnet", options={**SMALL["fnet"], "norm": "none"}), 1, 1, ndim
+    )
+    middle = (0, 0, *[1] * ndim)
+    with torch.no_grad():
+        for block in (network.down[0], network.up[0]):  # up: the skips come first
+            for layer in block:
+                layer.conv.weight.zero_()[middle] = 1
+                layer.conv.bias.zero_()
+        network.head.weight.zero_()[middle] = 1
+        network.head.bias.zero_()
+    shape = (16, 512) if ndim == 2 else (8, 8, 512)
+    ramp = torch.linspace(0.2, 1, shape[-1]).expand(1, 1, *shape)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        found = network.eval()(ramp)
+    assert found.dtype == torch.float32
+    assert len(found.unique()) == shape[-1]
+    torch.testing.assert_close(found, ramp, rtol=1e-6, atol=0)
+
+
 def test_generator_leaves_no_checkerboard():
     """A constant image gives a constant output, whatever the weights: nothing overlaps unevenly."""
     network = small("resnet-generator", norm="none").eval()

@@ -51,7 +51,10 @@ class RunOptions(BaseModel):
     batch: int | None = Field(None, ge=1, description="tiles at a time; null: 1 on the CPU, else 8")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: str = Field(
-        "auto", pattern="^(auto|fp32|bf16|fp16)$", description="auto, fp32, bf16 or fp16"
+        "auto",
+        pattern="^(auto|fp32|bf16|fp16)$",
+        description="auto, fp32, bf16 or fp16; auto: bf16 where the hardware has it, unless images "
+        "are made by a network that would lose their digits",
     )
 
 
@@ -127,7 +130,11 @@ class Runner:
         self.ndim = ndim
         self.options = options
         self.device = resolve_device(options.device)
-        self.dtype = resolve_precision(options.precision, self.device)
+        exact = method.truth == "image" and not all(
+            getattr(n, "keeps_intensities", False) for n in networks
+        )
+        precision = "fp32" if exact and options.precision == "auto" else options.precision
+        self.dtype = resolve_precision(precision, self.device)
         self.format = channels_last(ndim)
         self.margin = MARGIN[ndim]
         self.networks = [
@@ -283,7 +290,7 @@ class Runner:
                 f"the network gave maps of shape {tuple(output.shape[1:])} for a tile, the method "
                 f"{getattr(self.method, 'name', type(self.method).__name__)} takes {expected}"
             )
-        return self.method.activate(output)
+        return self.method.activate(output.float())
 
     def style(self, data: LazyArray, intensity: Intensity | None = None) -> NDArray[np.float32]:
         """Mean style vector of the tiles of an image, by the first member: (features,).

@@ -4,7 +4,9 @@ Beside ``forward`` that is: `divisor`, of which sizes are multiples; `encoder_pa
 that a frozen stage keeps still and that pretrained weights are for; `feature_layer`, the module
 that puts out the deepest map; `features`, its average, a vector of what an image looks like to
 the network; and `style_vector`, the same at unit length, by which the size of objects is known.
-`ResidualUNet` has the same.
+`ResidualUNet` has the same. A network whose `keeps_intensities` is true is one whose images lose
+no digits under bfloat16, as its layers at full resolution do without; others make images in single
+precision unless another is asked for.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from delineate.networks.layers import (
     Padded,
     convolution,
     fold_all,
+    in_full,
     normalisation,
 )
 
@@ -34,6 +35,9 @@ class FNet(Padded):
     depth : levels below the first, each of half the resolution.
     norm : "batch", as published; "instance", "group" or "none".
 
+    Layers at full resolution, which hand on intensities, compute in single precision also under
+    autocast: bfloat16 has eight binary digits, and would leave an image some hundred intensities.
+
     With the defaults, one channel in and out, it has 23.3 million parameters in 3D and 8.1 million
     in 2D.
     """
@@ -48,6 +52,7 @@ class FNet(Padded):
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
+        self.keeps_intensities = True
         if channels < 1 or depth < 1:
             raise ValueError(f"channels {channels}, depth {depth}: expected 1 or more of each")
         self.divisor = 2**depth
@@ -92,7 +97,7 @@ class FNet(Padded):
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Maps of each scale, from fine to coarse, of an input whose sizes `divisor` divides."""
-        maps = [cast(Tensor, self.down[0](x))]
+        maps = [in_full(self.down[0], x)]
         for shrink, block in zip(self.shrink, list(self.down)[1:], strict=True):
             maps.append(block(shrink(maps[-1])))
         return maps
@@ -103,8 +108,10 @@ class FNet(Padded):
         maps = self.encode(self.pad(x))
         x = maps.pop()
         for grow, block in zip(reversed(self.grow), reversed(self.up), strict=True):
-            x = block(torch.cat([maps.pop(), grow(x)], dim=1))
-        return cast(Tensor, self.head(x)[(..., *(slice(0, n) for n in shape))])
+            x = torch.cat([maps.pop(), grow(x)], dim=1)
+            x = block(x) if maps else in_full(block, x)
+        x = in_full(self.head, x)
+        return x[(slice(None), slice(None), *(slice(0, n) for n in shape))]
 
     def folded(self) -> FNet:
         """A copy for evaluation in which every batch norm is part of its convolution.

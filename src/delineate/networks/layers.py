@@ -1,4 +1,4 @@
-"""Layers and the padding that fnet, the ResNet generator and the discriminators share."""
+"""What fnet, the ResNet generator and the discriminators share: norms, padding, full digits."""
 
 from __future__ import annotations
 
@@ -75,6 +75,12 @@ def padded(x: Tensor, divisor: int) -> Tensor:
     for old, new in zip(reversed(x.shape[2:]), reversed(sizes), strict=True):
         pad += [0, new - old]
     return F.pad(x, pad, mode="replicate") if any(pad) else x
+
+
+def in_full(layer: nn.Module, x: Tensor) -> Tensor:
+    """What a layer puts out in single precision, also where autocast is on."""
+    with torch.autocast(x.device.type, enabled=False):
+        return cast(Tensor, layer(x.float()))
 
 
 class Padded(nn.Module):
