@@ -37,14 +37,16 @@ JUDGE = DiscriminatorOptions(scales=1, layers=1, features=4)
 SIDE = 16
 CLOSE = 5e-5
 """Rounding, after steps that change weights by 0.1."""
-STILL = Augment(rotate=0.0, scale=(1.0, 1.0))
-"""Patches reach beyond the image by the whole margin: all have as many pixels that count."""
+MOVING = Augment()
+"""Patches reach beyond the image, each in another way: in no two as many pixels count."""
 
 
 def sample(seed: int) -> Sample:
     rng = np.random.default_rng(seed)
     wide = np.sin(np.arange(SIDE) / 2 + 6 * rng.random((1, SIDE, 1)))
     image = (wide + 0.1 * rng.normal(size=(1, SIDE, SIDE))).astype(np.float32)
+    cost = (rng.random((SIDE, SIDE)) + seed).astype(np.float32)
+    cost[: 4 * (seed % 3)] = 0
     return Sample(
         name=str(seed),
         image=image,
@@ -55,6 +57,7 @@ def sample(seed: int) -> Sample:
         scale=1.0,
         weight=1.0,
         soft=True,
+        cost=cost,
         kind="image",
     )
 
@@ -101,7 +104,7 @@ def train(
         setting,
         regime or SupervisedOptions(),
         [sample(i) for i in range(4)],
-        STILL,
+        MOVING,
         seed=0,
         folder=folder,
         tell=tell,

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from delineate.methods.losses import weight_sum
+
 _TINY = 1e-6
 _C1, _C2 = 0.01**2, 0.03**2
 """Constants of SSIM, for intensities that span 1."""
@@ -20,7 +22,7 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 def weighted(each: Tensor, weight: Tensor) -> Tensor:
     """Mean of (B, C, …) over the channels and, by weight (B, 1, …), the pixels."""
-    return (each * weight).sum() / (weight.sum() * each.shape[1]).clamp(min=_TINY)
+    return (each * weight).sum() / (weight_sum(weight) * each.shape[1]).clamp(min=_TINY)
 
 
 def l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:

@@ -16,10 +16,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.nn import functional as F
 
 _TINY = 1e-6
+
+
+def weight_sum(weight: Tensor) -> Tensor:
+    """The sum of the weights of pixels, which the sum of their losses is divided by.
+
+    Of processes that train together it is the mean of their sums, so that the mean of their
+    gradients is the gradient of the batch that they are together, however unequal the shares of it
+    that count: with S and W the sums of losses and of weights of n processes,
+    1/n Σ (S / (1/n Σ W)) = Σ S / Σ W. All of them must call this, as they do where gradients are
+    taken; where none are, as in validation, each is by itself.
+    """
+    total = weight.detach().sum()
+    if not (torch.is_grad_enabled() and distributed.is_available()):
+        return total
+    if not (distributed.is_initialized() and distributed.get_world_size() > 1):
+        return total
+    distributed.all_reduce(total)
+    return total / distributed.get_world_size()
 
 
 def one_hot(classes: Tensor, k: int) -> Tensor:
@@ -60,7 +78,7 @@ def focal(
     each = -counted * log_p
     if gamma:
         each = each * (1 - log_p.exp()).clamp(min=0) ** gamma
-    return each.sum() / counted.sum().clamp(min=_TINY)
+    return each.sum() / weight_sum(counted).clamp(min=_TINY)
 
 
 def tversky(

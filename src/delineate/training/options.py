@@ -50,7 +50,12 @@ class TrainOptions(BaseModel):
     learning_rate: float = Field(2e-3, gt=0, description="largest learning rate")
     weight_decay: float = Field(1e-4, ge=0)
     clip: float | None = Field(10.0, gt=0, description="largest norm of the gradient")
-    accumulate: int = Field(1, ge=1, description="batches whose gradients make one step")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        description="batches whose gradients make one step, each of the same say: where unequal "
+        "numbers of pixels count in them this is not quite the larger batch",
+    )
     precision: str = Field(
         "auto", pattern="^(auto|fp32|bf16|fp16)$", description="auto, fp32, bf16 or fp16"
     )
@@ -94,7 +99,9 @@ class TrainOptions(BaseModel):
         1,
         ge=1,
         description="processes that train together on each machine, on a GPU each or on shares of "
-        "the processor; each takes a batch of its own",
+        "the processor; each takes a batch of its own, and together they learn what one with the "
+        "batches joined would, but for what looks at a whole batch: batch norms (sync_batch_norm), "
+        "and the losses dice, tversky and lovasz",
     )
     nodes: int = Field(
         1, ge=1, description="machines that train together; torchrun or srun starts the command"

@@ -85,9 +85,11 @@ class Flows(Segmentation):
         """½·MSE to 5·flow, plus binary cross-entropy, plus cross-entropy of classes if any."""
         from torch.nn import functional as F
 
+        from delineate.methods.losses import weight_sum
+
         ndim = output.ndim - 2
         output = output.float()
-        total = valid.sum().clamp(min=1)
+        total = weight_sum(valid).clamp(min=1)
         square = (output[:, :ndim] - FLOW_GAIN * targets[:, :ndim]) ** 2
         loss = 0.5 * (square * valid).sum() / (total * ndim)
         logit = F.binary_cross_entropy_with_logits(
