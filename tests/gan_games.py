@@ -58,7 +58,8 @@ def batch(
     pattern = np.broadcast_to(wide, shape)
     image = torch.tensor(pattern + 0.05 * rng.normal(size=shape)).float()
     target = torch.tensor(pattern > 0).float() if method is SEMANTIC else 0.5 - image
-    return Batch(image.repeat(1, channels, *[1] * ndim), target, torch.ones(shape))
+    every = torch.ones(shape)
+    return Batch(image.repeat(1, channels, *[1] * ndim), target, every, every.clone())
 
 
 def pairs(count: int, **options: Any) -> list[tuple[Batch, Batch]]:

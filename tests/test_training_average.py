@@ -36,7 +36,8 @@ class Noise(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         image = 3 + torch.randn(1, 8, 8, generator=torch.Generator().manual_seed(index))
-        batch = Batch(image, -image, torch.ones_like(image))
+        every = torch.ones_like(image)
+        batch = Batch(image, -image, every, every)
         return (batch, batch) if self.pairs else batch
 
 

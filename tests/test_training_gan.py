@@ -93,11 +93,11 @@ def test_targets_can_be_compared_by_the_loss_of_the_method():
 
 def framed(given: Batch, outside: float) -> Batch:
     """A batch whose left quarter lies outside of the image; there are such numbers there."""
-    image, targets, valid = (t.clone() for t in given)
-    valid[..., :4] = 0
+    image, targets, valid, inside = (t.clone() for t in given)
+    valid[..., :4] = inside[..., :4] = 0
     image[..., :4] = outside
     targets[..., :4] = outside
-    return Batch(image, targets, valid)
+    return Batch(image, targets, valid, inside)
 
 
 def test_judges_see_image_and_picture_together_and_nothing_beyond_the_border():

@@ -229,7 +229,19 @@ def _all_or_none(pairs: list[Pair], names: Names, used: Set[str] | None) -> list
 
 
 def _sides(found: Found, table: Path | None, names: Names) -> list[Pair]:
-    """Each file by itself, but for those of one name that validate."""
+    """Each file by itself, but for those of one name that validate.
+
+    Raises
+    ------
+    DataError : there is more than images and truth, which only pairs have, or a table is wrong.
+    """
+    for key, files in found.others.items():
+        if files:
+            raise DataError(
+                f"{next(iter(files.values()))}: unpaired training has no use for the "
+                f"{_MISSING[key]} of an image: move such files away, leave data.{key} out if it is "
+                "set, or train with pairs"
+            )
     targets: dict[Path, str] = {}
     for name, path in sorted(found.truth.items(), key=lambda item: -len(item[0])):
         # A file of several names has that of an image, else its shortest.
@@ -240,15 +252,14 @@ def _sides(found: Found, table: Path | None, names: Names) -> list[Pair]:
     for name in listed:
         if name not in known:
             raise unknown_name(table or Path(), name, min(known))
-    costs = found.others.get("cost", {})
     pairs = []
     for path, name in targets.items():
-        pair = Pair(f"targets/{name}", path, cost=same_name(name, costs), only="target")
+        pair = Pair(f"targets/{name}", path, only="target")
         if name not in found.images or listed.get(name, ("",))[0] != "val":
             pairs.append(pair)
     own = dict(zip(targets.values(), targets, strict=True))
     for name, path in found.images.items():
-        pair = Pair(f"images/{name}", path, cost=same_name(name, costs), only="image")
+        pair = Pair(f"images/{name}", path, only="image")
         if name in own and listed.get(name, ("",))[0] == "val":
             pair = _with_truth(replace(pair, name=name, only=""), own[name], names)
         pairs.append(pair)

@@ -37,7 +37,8 @@ class DataOptions(BaseModel):
     )
     cost: Path | None = Field(
         None,
-        description="folder of cost maps: how much each pixel counts in the loss, 0 or more",
+        description="folder of cost maps: how much each pixel counts in the loss, 0 or more; of "
+        "pairs alone",
     )
     table: Path | None = Field(
         None, description="CSV with columns image and split (train, val, …) and perhaps weight"
@@ -50,7 +51,11 @@ class DataOptions(BaseModel):
     validation: float = Field(
         0.15, ge=0, lt=1, description="share of images that validates where no split is given"
     )
-    axes: str | None = Field(None, description="axes of the files where they do not say, e.g. ZYX")
+    axes: str | None = Field(
+        None,
+        description="axes of the files where they do not say, e.g. ZYX; with a ! (ZYX!) also where "
+        "they say something else",
+    )
     times: tuple[int, ...] | None = Field(
         None, description="time points that train of files with an axis T, from 0; null: all"
     )

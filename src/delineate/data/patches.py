@@ -20,14 +20,16 @@ Centres = Literal["objects", "classes", "anywhere"]
 
 
 class Batch(NamedTuple):
-    """A training patch, or a batch of them: image (C, …), targets (K, …) and valid (1, …).
+    """A training patch, or a batch of them: image (C, …), targets (K, …), valid and inside (1, …).
 
-    `valid` is 0 outside the image, and inside the weight of the cost map, 1 without one.
+    `inside` is 1 within the image and 0 outside; `valid` is there the weight of the cost map, 1
+    without one.
     """
 
     image: Tensor
     targets: Tensor
     valid: Tensor
+    inside: Tensor
 
 
 class Patches(Dataset[Batch]):
@@ -107,7 +109,7 @@ class Patches(Dataset[Batch]):
             targets = self.method.reorient(targets, np.linalg.inv(pose.matrix).astype(float))
         if len(image):
             image = change_intensity(self.augment, image, rng) * inside  # 0 outside the image
-        return Batch(from_numpy(image), from_numpy(targets), from_numpy(weight))
+        return Batch(*map(from_numpy, (image, targets, weight, inside)))
 
     def _now(self) -> _Round:
         """What is drawn from in this epoch."""

@@ -36,7 +36,8 @@ class CycleGAN(Game):
 
     A batch is a pair of batches that have nothing to do with each other: of the first the images
     are used, of the second the targets. What lies outside of an image is black in all that is
-    compared or judged.
+    compared or judged, and in what is judged so is what costs nothing, of real pictures and fakes;
+    cost maps, which only pairs have, weigh what is compared.
     """
 
     def __init__(self, setting: Setting, regime: CycleGANOptions) -> None:
@@ -68,21 +69,23 @@ class CycleGAN(Game):
         targets: Batch
         images, targets = batch
         here, there = images.valid, targets.valid
-        image = shown(images.image, here)
-        target = shown(self.method.true_picture(targets.targets), there)
-
-        made = shown(self.picture(self.forward(image)), here)
-        made_image = shown(self.way_back(target), there)
+        # Generators see all that is inside, whatever it costs, as they do when they predict.
+        image = shown(images.image, images.inside)
+        target = shown(self.method.true_picture(targets.targets), targets.inside)
+        made = shown(self.picture(self.forward(image)), images.inside)
+        made_image = shown(self.way_back(target), targets.inside)
         output = self.forward(made_image)
         cycle = l1(self.way_back(made), image, here)
         if regime.target_cycle == "method":
             cycle = cycle + self.method.loss(output, targets.targets, there)
         else:
             cycle = cycle + l1(self.picture(output), target, there)
-        with held(self.judge, self.back_judge):
-            adversarial = generator_loss(self.kind, self.judge(made)) + generator_loss(
-                self.kind, self.back_judge(made_image)
-            )
+        fakes = {"judge": shown(made, here), "back_judge": shown(made_image, there)}
+        reals = {"judge": shown(target, there), "back_judge": shown(image, here)}
+        judges = {"judge": self.judge, "back_judge": self.back_judge}
+        with held(*judges.values()):
+            fooled = [generator_loss(self.kind, judges[name](fakes[name])) for name in judges]
+        adversarial = fooled[0] + fooled[1]
         loss = regime.weight_cycle * cycle + regime.weight_adversarial * adversarial
         parts = {"cycle": cycle, "g": adversarial}
         if self.identity:
@@ -93,12 +96,11 @@ class CycleGAN(Game):
 
         judged = [
             self.learn(
-                discriminator_loss(self.kind, judge(real), judge(self.past[name].exchange(fake)))
+                discriminator_loss(
+                    self.kind, judge(reals[name]), judge(self.past[name].exchange(fakes[name]))
+                )
             )
-            for name, judge, real, fake in (
-                ("judge", self.judge, target, made),
-                ("back_judge", self.back_judge, image, made_image),
-            )
+            for name, judge in judges.items()
         ]
         self.tell(len(image), **parts, d=judged[0] + judged[1])
         self.advance(index)

@@ -75,5 +75,5 @@ def _inputs(trainer: Any, module: Any, name: str, batches: int) -> Iterator[Tens
         forth, back = batch if isinstance(batch[0], tuple) else (batch, batch)
         image = forth.image
         if name == "back":
-            image = shown(module.method.true_picture(back.targets), back.valid)
+            image = shown(module.method.true_picture(back.targets), back.inside)
         yield image.to(module.device)

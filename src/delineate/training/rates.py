@@ -134,7 +134,7 @@ def find_rate(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for rate, batch in zip(rates, Loader(patches, options.batch), strict=True):
-            image, targets, valid = (t.to(device) for t in batch)
+            image, targets, valid, _ = (t.to(device) for t in batch)
             for group in optimiser.param_groups:
                 group["lr"] = float(rate)
             with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
