@@ -49,9 +49,9 @@ def predict(
 
     Writes labels/, overlays/, uncertainty/ (a picture of where the model is unsure), objects.csv,
     images.csv, run.json and report.html into the output folder. A run that was interrupted goes on
-    when the same command is given again. An image that cannot be read is reported and skipped; the
-    exit status is then 1. Of a file that holds several images (LIF, ND2, CZI, OME-TIFF, OME-Zarr)
-    all are taken, each as NAME-SCENE.
+    when the same command is given again; given other images, it adds them. An image that cannot be
+    read is reported and skipped; the exit status is then 1. Of a file that holds several images
+    (LIF, ND2, CZI, OME-TIFF, OME-Zarr) all are taken, each as NAME-SCENE.
 
         delineate predict cells.tif -o out
         delineate predict plate1/ -o out --diameter 25
@@ -118,7 +118,8 @@ def predict(
     format
         Of the labels: TIFF or OME-Zarr.
     overwrite
-        Replace the results of an earlier run with other settings.
+        Replace the results of an earlier run with other settings, or of other images of the same
+        names.
     allow_imports
         Allow a model to import its network from outside the package.
     """
@@ -180,6 +181,10 @@ def conclude(summary: Summary, out: Path) -> int:
         objects = f", {plural(summary.objects, 'object')}" if summary.objects is not None else ""
         say(f"{plural(summary.done, 'image')}{before}{objects} → {report}")
     if summary.failed:
+    if summary.earlier:
+        stay = "stays" if summary.earlier == 1 else "stay"
+        images = plural(summary.earlier, "image")
+        say(f"{images} of earlier calls {stay} in {out}, in its tables and its report")
         say(f"delineate: {plural(summary.failed, 'image')} failed, see {out / 'images.csv'}")
     return 1 if summary.failed else 0
 

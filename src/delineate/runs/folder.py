@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from delineate.errors import WriteError
 from delineate.io import ImageFile
+from delineate.runs.earlier import check_names, finished_images, stays
 from delineate.runs.layout import (
     REVIEW,
     ROOMS,
@@ -50,9 +51,10 @@ class RunFolder:
     Parameters
     ----------
     folder : where it is written.
-    settings : what decides its results; a folder with other settings is refused.
+    settings : what decides its results; a folder with results of other settings is refused.
     outputs : what is written.
-    overwrite : do away with the results of an earlier run with other settings.
+    overwrite : do away with the results of an earlier run with other settings, or of other images
+        of the same names.
 
     Raises
     ------
@@ -65,6 +67,7 @@ class RunFolder:
     ) -> None:
         self.folder = folder
         self.outputs = outputs
+        self.overwrite = overwrite
         self.settings = json.loads(json.dumps({**settings, "outputs": asdict(outputs)}))
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self._hashes: dict[Path, tuple[str, str]] = {}
@@ -72,12 +75,11 @@ class RunFolder:
         record = state / "settings.json"
         earlier = read_json(record)
         if earlier is None and not (folder / "run.json").exists():
-            for own in (folder / "labels", folder / "results"):
-                if own.is_dir() and any(own.iterdir()):
-                    raise WriteError(
-                        f"{own} was not written by a run, and is not overwritten: choose another "
-                        "folder for the results"
-                    )
+            self._refuse_foreign()
+        elif earlier != self.settings and not finished_images(folder):
+            self._refuse_foreign()
+            for table in (*TABLES, *REVIEW, *SCORED, STATE):
+                remove(folder / table)
         elif earlier != self.settings:
             if not overwrite:
                 changed = [k for k in self.settings if (earlier or {}).get(k) != self.settings[k]]
@@ -95,6 +97,31 @@ class RunFolder:
                 remove(partial)  # what a run that was killed was writing
         make_folder(folder)
         write_json(record, self.settings)
+
+    def _refuse_foreign(self) -> None:
+        """Raise where there are labels or images that no run wrote."""
+        for own in (self.folder / "labels", self.folder / "results"):
+            if own.is_dir() and any(own.iterdir()):
+                raise WriteError(
+                    f"{own} was not written by a run, and is not overwritten: choose another "
+                    "folder for the results"
+                )
+
+    def take(self, images: Sequence[ImageFile]) -> list[dict[str, Any]]:
+        """Records of the images of earlier calls that stay beside those of this one.
+
+        Raises
+        ------
+        WriteError : the folder holds the result of another image of the same name.
+        """
+        try:
+            check_names(self.folder, images, self.sha256)
+        except WriteError:
+            if not self.overwrite:
+                raise
+            self._clear()
+            write_json(self.folder / STATE / "settings.json", self.settings)
+        return stays(self.folder, {image.name for image in images})
 
     def _clear(self) -> None:
         """Remove the results of the images that the earlier run knows, and its tables."""
@@ -130,7 +157,10 @@ class RunFolder:
         return known[1]
 
     def done(self, image: ImageFile) -> dict[str, Any] | None:
-        """The record of an image that has been finished with these settings and this file."""
+        """The record of an image that has been finished with these settings and this file.
+
+        Of a file that was moved since, the record says from now on where it is.
+        """
         record: dict[str, Any] | None = read_json(self._state(image.name, ".json"))
         if record is None or not image.path.exists():
             return None
@@ -141,7 +171,12 @@ class RunFolder:
             there = any((self.folder / room / own).exists() for room in ("labels", "results"))
         if not there or record["input"].get("scene") != image.scene:
             return None
-        return record if record["input"]["sha256"] == self.sha256(image.path) else None
+        if record["input"]["sha256"] != self.sha256(image.path):
+            return None
+        if record["input"]["path"] != (path := str(image.path.resolve())):
+            record["input"]["path"] = path
+            write_json(self._state(image.name, ".json"), record)
+        return record
 
     def _written(self, name: str, axes: str) -> list[str]:
         """Results of an image that were asked for, pictures left aside, relative to the folder."""

@@ -14,6 +14,7 @@ from delineate.inference.diameter import parse_diameter
 from delineate.inference.runner import Progress, RunOptions
 from delineate.io import ImageFile
 from delineate.model import Model
+from delineate.runs.earlier import in_order
 from delineate.runs.folder import RunFolder
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict_files import Work, find_work
@@ -54,7 +55,8 @@ class Summary:
     """What became of a run: numbers of images, and objects in all, None where images are made.
 
     `before` are those of the `done` that an earlier call had finished. `simplified` are the objects
-    whose holes or parts outlines as text have lost, in `simplified_images`.
+    whose holes or parts outlines as text have lost, in `simplified_images`. `earlier` are images of
+    earlier calls, not counted among the others, that stay in the folder and in its tables.
     """
 
     done: int
@@ -63,6 +65,7 @@ class Summary:
     before: int
     simplified: int = 0
     simplified_images: int = 0
+    earlier: int = 0
 
 
 def predict_folder(
@@ -79,7 +82,8 @@ def predict_folder(
     """Predict all images of a file, folder, pattern or zarr and write a run folder.
 
     An image that cannot be read or predicted is recorded with its error, and the run goes on.
-    Images that an earlier, interrupted run finished with the same settings are not run again.
+    Images that an earlier, interrupted run finished with the same settings are not run again, and
+    images of earlier calls that are not among these stay, in the tables and the report as well.
     Results in `out` are never taken for images, wherever it lies. Of a file that holds several
     images each is one of the run, called NAME-SCENE.
 
@@ -92,7 +96,8 @@ def predict_folder(
     ------
     ReadError : nothing is found.
     ImageError, ModelError : settings that suit no image.
-    WriteError : `out` holds a run with other settings, or labels that no run wrote.
+    WriteError : `out` holds a run with other settings, results of other images of the same names,
+        or labels that no run wrote.
     """
     settings, outputs = settings or Settings(), outputs or Outputs()
     if not isinstance(images, Work):
@@ -219,7 +224,9 @@ def run_all(
     judge: Judge | None = None,
 ) -> Summary:
     """Work through all images, keep going past bad ones, and finish the run folder."""
-    began, earlier = time.perf_counter(), 0.0
+    began = time.perf_counter()
+    stay = run.take(files)
+    earlier = sum(float(record["input"].get("seconds") or 0) for record in stay)
     records, before = [], 0
     for number, image in enumerate(files):
         if listener:
@@ -243,13 +250,15 @@ def run_all(
         records.append(record)
         if listener:
             listener.finished(image.name, outcome)
-    if before < len(records) or not run.is_finished(records, judge):
-        run.finish(records, time.perf_counter() - began + earlier, facts, judge)
+    every = in_order(records, stay)
+    if before < len(records) or not run.is_finished(every, judge):
+        run.finish(every, time.perf_counter() - began + earlier, facts, judge)
     good = [r["row"] for r in records if r["input"]["status"] == "done"]
     counts = [r["objects"] for r in good if "objects" in r]
     objects = sum(counts) if counts or not good else None
     lost = [n for r in records for n in r["input"].get("simplified", {}).values()]
-    return Summary(len(good), len(records) - len(good), objects, before, sum(lost), len(lost))
+    failed = len(records) - len(good)
+    return Summary(len(good), failed, objects, before, sum(lost), len(lost), len(stay))
 
 
 def _outcome(row: dict[str, Any]) -> str:
