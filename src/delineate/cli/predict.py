@@ -180,11 +180,11 @@ def conclude(summary: Summary, out: Path) -> int:
         before = f" ({summary.before} done before)" if summary.before else ""
         objects = f", {plural(summary.objects, 'object')}" if summary.objects is not None else ""
         say(f"{plural(summary.done, 'image')}{before}{objects} → {report}")
-    if summary.failed:
     if summary.earlier:
         stay = "stays" if summary.earlier == 1 else "stay"
         images = plural(summary.earlier, "image")
         say(f"{images} of earlier calls {stay} in {out}, in its tables and its report")
+    if summary.failed:
         say(f"delineate: {plural(summary.failed, 'image')} failed, see {out / 'images.csv'}")
     return 1 if summary.failed else 0
 
