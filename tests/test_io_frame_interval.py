@@ -276,7 +276,7 @@ def test_it_belongs_to_the_axis_that_the_user_calls_time(tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, MOVIE, imagej=True, metadata={"axes": "ZYX", "finterval": 4.0})
     assert read(path).frame_interval is None
-    assert read(path, axes="TYX").frame_interval == 4.0
+    assert read(path, axes="TYX!").frame_interval == 4.0
     assert read(path, axes="CYX").frame_interval is None
 
 

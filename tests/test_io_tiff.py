@@ -1,4 +1,4 @@
-"""TIFF: axes, pixel size, channels, colours, and images that were written."""
+"""TIFF: pixel size, channels, colours, and images that were written."""
 
 import logging
 
@@ -6,57 +6,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from delineate.errors import AxesError, ReadError
+from delineate.errors import ReadError
 from delineate.image import Image
 from delineate.io import read, read_labels, scenes, write_image
 from microscope_files import numbered
-
-
-@pytest.mark.parametrize("options", [{"metadata": None}, {}])
-def test_a_stack_without_axes_asks_for_them(tmp_path, options):
-    pixels = numbered(5, 8, 9)
-    tifffile.imwrite(tmp_path / "stack.tif", pixels, photometric="minisblack", **options)
-    with pytest.raises(AxesError) as caught:
-        read(tmp_path / "stack.tif")
-    for word in ("stack.tif", "--axes ZYX", "TYX", "CYX", "(5, 8, 9)"):
-        assert word in str(caught.value)
-    for axes in ("ZYX", "TYX", "CYX", "zyx"):
-        image = read(tmp_path / "stack.tif", axes=axes)
-        assert image.axes == axes.upper()
-        np.testing.assert_array_equal(image.numpy(), pixels)
-
-
-@pytest.mark.parametrize("axes", ["CZYX", "TZYX", "XYZC", "YXCT"])
-def test_named_axes_are_put_in_order(tmp_path, lazy, axes):
-    pixels = numbered(3, 4, 8, 9)
-    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack")
-    image = read(tmp_path / "a.tif", axes=axes)
-    assert image.axes == "".join(a for a in "TCZYX" if a in axes)
-    np.testing.assert_array_equal(
-        image.numpy(), pixels.transpose([axes.index(a) for a in image.axes])
-    )
-
-
-@pytest.mark.parametrize("axes", ["", "ZY", "ZYXC", "ZYYX", "QYX", "ABC", "CZT"])
-def test_axes_that_do_not_fit_are_refused(tmp_path, axes):
-    tifffile.imwrite(tmp_path / "a.tif", numbered(5, 8, 9), photometric="minisblack")
-    with pytest.raises(AxesError):
-        read(tmp_path / "a.tif", axes=axes)
-
-
-def test_axes_named_by_the_user_beat_those_of_the_file(tmp_path):
-    pixels = numbered(3, 8, 9)
-    rgb = {"photometric": "rgb", "planarconfig": "separate"}  # as tifffile writes by itself
-    tifffile.imwrite(tmp_path / "a.tif", pixels, **rgb)
-    assert read(tmp_path / "a.tif").is_rgb
-    image = read(tmp_path / "a.tif", axes="ZYX")
-    assert (image.axes, image.channels) == ("ZYX", ())
-    image = read(tmp_path / "a.tif", axes="CYX")
-    assert (image.axes, image.channels) == ("CYX", ())
-    np.testing.assert_array_equal(image.numpy(), pixels)
-    # In a folder of mixed pictures the same --axes does for grey and for colour ones.
-    tifffile.imwrite(tmp_path / "b.tif", numbered(8, 9, 3), photometric="rgb")
-    assert read(tmp_path / "b.tif", axes="YX").is_rgb
 
 
 def test_axes_of_length_one_are_dropped(tmp_path):

@@ -173,7 +173,7 @@ class Model:
             "ZYX" (YX where it has two).
         diameter : of the objects, in pixels, or text with a unit such as ``"8 um"`` for files that
             know their pixel size; None: the model finds it.
-        axes : of the array, or of a file that does not say.
+        axes : of the array, or of a file that does not say (``"TYX!"``: or that is wrong).
         scene : number (from 0) or name of the image in a file that holds several; None: the first.
         channels : channels of the image to use.
         options : tiles, device, precision.

@@ -72,7 +72,8 @@ def predict(
         Diameter of the objects: in pixels (25), or with a unit (8um) for images that know their
         pixel size. By default the model finds it for each image.
     axes
-        Axes of files that do not say, such as ZYX, TYX or CYX.
+        Axes of files that do not say, such as ZYX, TYX or CYX; with a !, as in TYX!, also of files
+        that say something else.
     channels
         Channels to use, counted from 0: 2 or 0,1,2.
     scene

@@ -2,12 +2,14 @@
 
 The rules, in this order; the log (``logging.getLogger("delineate")``) says which one decided:
 
-1. The axes that the user names decide (letters T C Z Y X, and S for the samples of a colour
-   picture).
+1. The axes that the user names with a ! after them decide (``TYX!``; letters T C Z Y X, and S for
+   the samples of a colour picture).
 2. The axes that the file names decide; of unknown ones (and of T, C, Z) those of length 1 are
-   dropped, λ (E) is taken for C where there is no other channel axis.
-3. Two axes without names are Y and X.
-4. Anything else is an `AxesError` that asks for ``--axes``.
+   dropped, λ (E) is taken for C where there is no other channel axis. Where the user names others
+   a line says so.
+3. The axes that the user names decide.
+4. Two axes without names are Y and X.
+5. Anything else is an `AxesError` that asks for ``--axes``.
 
 The samples of a colour picture become the channels red, green and blue; its alpha is dropped.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,7 +59,7 @@ class Raw(NamedTuple):
 
 
 def to_image(raw: Raw, path: Path, axes: str | None) -> Image:
-    """`Image` with the axes of `raw`, or with those that the user names.
+    """`Image` with the axes of `raw`, or with those that the user names where it does not say.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def to_image(raw: Raw, path: Path, axes: str | None) -> Image:
     """
     _check_type(np.dtype(raw.data.dtype), path)
     shape = tuple(int(size) for size in raw.data.shape)
-    names = _known(raw, shape, path) if axes is None else _named(raw, shape, axes, path)
+    names = _known(raw, shape, path) if axes is None else _asked(raw, shape, axes, path)
     channels, rgb, alpha = raw.channels, raw.rgb, raw.alpha
     keep: dict[int, int] = {}
     if "S" in names:
@@ -111,14 +114,58 @@ def _check_type(dtype: np.dtype[np.generic], path: Path) -> None:
         )
 
 
-def _named(raw: Raw, shape: tuple[int, ...], axes: str, path: Path) -> str:
-    """Letter of each axis of the file, ``-`` where it is dropped, as the user names them."""
-    wanted = axes.strip().upper()
+def _asked(raw: Raw, shape: tuple[int, ...], axes: str, path: Path) -> str:
+    """Letter of each axis, ``-`` where it is dropped, where the user names axes.
+
+    Raises
+    ------
+    AxesError : they are no axes, or those of a file that does not say do not fit it.
+    """
+    wanted = axes.strip().upper().removesuffix("!")
     if not wanted or set(wanted) - set(AXES + "S") or len(set(wanted)) != len(wanted):
         raise AxesError(
             f"axes {axes!r} are not usable: expected different letters of TCZYX (and S for the "
             "samples of a colour picture), e.g. ZYX"
         )
+    said = None if axes.strip().endswith("!") else _said(raw, shape)
+    if said is None:
+        return _named(raw, shape, wanted, path)
+    letters = said.replace("-", "")
+    # Channels may be named for samples, and axes that this file, of length 1, does not have.
+    samples_renamed = len(letters) == len(wanted) and "S" in letters and not set("CS") & {*wanted}
+    if samples_renamed or not _is_part(letters.replace("S", ""), wanted):
+        _say_once(path, letters, wanted)
+    log.info("%s: axes %s from the file", path.name, letters)
+    return said
+
+
+@cache
+def _say_once(path: Path, said: str, wanted: str) -> None:
+    log.warning(
+        "%s: says that its axes are %s, which are taken; --axes %s is for files that do not say "
+        "(%s! also for those that do)",
+        path,
+        said,
+        wanted,
+        wanted,
+    )
+
+
+def _said(raw: Raw, shape: tuple[int, ...]) -> str | None:
+    """Letter of each axis as the file alone has it, ``-`` where it is dropped; None: it is silent.
+
+    A file that names only some of its axes is silent, as is one with two of a kind.
+    """
+    names = _without_singletons(raw.axes, shape)
+    if "C" not in names:
+        names = names.replace("E", "C")
+    letters = names.replace("-", "")
+    known = set(letters) <= set(AXES + "S") and len(set(letters)) == len(letters)
+    return names if known and set("YX") <= {*letters} and not set("CS") <= {*letters} else None
+
+
+def _named(raw: Raw, shape: tuple[int, ...], wanted: str, path: Path) -> str:
+    """Letter of each axis of the file, ``-`` where it is dropped, as the user names them."""
     long = [i for i, size in enumerate(shape) if size != 1]
     colour = raw.axes.find("S") if raw.rgb or raw.alpha else -1
     fits = {

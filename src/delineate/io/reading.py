@@ -22,17 +22,17 @@ log = logging.getLogger("delineate")
 def read(path: str | Path, *, axes: str | None = None, scene: int | str | None = None) -> Image:
     """Image in a file, whatever its format; large files are read where `Image.data` is indexed.
 
-    Axes come from the file, or from `axes`, in the file's order; they are never guessed from
-    sizes (`delineate.io.axes` states the rules). Axes T, C, Z of length 1 are dropped. A colour
-    picture has the channels red, green and blue. Where a TIFF says that 0 is white, intensities are
-    turned round, as viewers show them.
+    Axes come from the file or, where it does not say, from `axes`, in the file's order; they are
+    never guessed from sizes (`delineate.io.axes` states the rules). Axes T, C, Z of length 1 are
+    dropped. A colour picture has the channels red, green and blue. Where a TIFF says that 0 is
+    white, intensities are turned round, as viewers show them.
 
     Parameters
     ----------
     path : TIFF (ImageJ, OME), PNG, JPEG, NPY, OME-Zarr 0.4 or 0.5; CZI, ND2, LIF with the extra
         ``formats`` of the package.
     axes : letters of TCZYX, one for each axis in the file's order (S for colour samples), where
-        the file does not say or is wrong, e.g. ``"ZYX"``.
+        the file does not say, e.g. ``"ZYX"``; where it is wrong, with a ``!``: ``"TYX!"``.
     scene : number (from 0) or name of the image to read in a file that holds several.
 
     Raises
