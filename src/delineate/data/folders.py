@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from delineate.errors import DataError
+
+log = logging.getLogger("delineate")
 
 LABEL_SUFFIXES = ("_cp_masks", "_masks", "_mask", "_labels", "_label", "_seg")
 """Endings of the stem that tell a label image from its image in one folder, the first first."""
@@ -60,6 +63,7 @@ class Found:
     others : "classes", "soft" and "cost", those that are there.
     folder : of the images.
     place : where their truth was looked for; None: in the same folder.
+    beside : where the others were looked for; None: in the same folder.
     """
 
     images: dict[str, Path]
@@ -67,12 +71,29 @@ class Found:
     others: dict[str, dict[str, Path]]
     folder: Path
     place: Path | None
+    beside: Beside
+
+    def expected(self, key: str, image: Path) -> str:
+        """Where one of the others of an image was looked for, for messages."""
+        folder = getattr(self.beside, key)
+        if folder is not None:
+            return f"in {folder}"
+        stem = image.stem.removesuffix(TAGS[0])
+        ending = TAGS[2] if image.stem.endswith(TAGS[0]) else COST_SUFFIXES[0]
+        return f"beside it: expected {image.with_name(stem + ending + image.suffix).name}"
 
 
 def search(
-    images: Path, truth: Path | None, beside: Beside, names: Names, needs_truth: bool
+    images: Path,
+    truth: Path | None,
+    beside: Beside,
+    names: Names,
+    needs_truth: bool,
+    unpaired: bool = False,
 ) -> Found:
     """Files of a folder of one of the layouts of `find_pairs`, and of the folders given beside it.
+
+    A warning tells which files of a folder of tags are not used.
 
     Raises
     ------
@@ -86,7 +107,7 @@ def search(
         return _by_stem(inner, _existing(images / names.folder), beside, names)
     if truth is not None:
         return _by_stem(images, truth, beside, names)
-    return _in_one(images, beside, names, needs_truth)
+    return _in_one(images, beside, names, needs_truth, unpaired)
 
 
 def same_name(name: str, files: dict[str, Path]) -> Path | None:
@@ -109,7 +130,7 @@ def _by_stem(images: Path, truth: Path | None, beside: Beside, names: Names) -> 
         if folder is not None and not folder.is_dir():
             raise DataError(f"{folder}: there is no such folder")
     known = {} if truth is None else _index(truth, (*names.suffixes, TAGS[1]))
-    return Found(_files(images), known, _others(beside), images, truth)
+    return Found(_files(images), known, _others(beside), images, truth, beside)
 
 
 def _others(beside: Beside) -> dict[str, dict[str, Path]]:
@@ -132,11 +153,13 @@ def _index(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-def _in_one(folder: Path, beside: Beside, names: Names, needs_truth: bool) -> Found:
+def _in_one(folder: Path, beside: Beside, names: Names, needs_truth: bool, unpaired: bool) -> Found:
     """Files of one folder, told apart by tags, else by suffixes."""
     files = _files(folder)
     image, known, cost = (_ending(files, tag) for tag in TAGS)
-    if not image:
+    if image:
+        _tell_unused(folder, files, None if unpaired else image)
+    else:
         known, cost = (_suffixed(files, s) for s in (names.suffixes, COST_SUFFIXES))
         every = (*LABEL_SUFFIXES, *TARGET_SUFFIXES, *COST_SUFFIXES)
         belonging = {name + suffix for name in files for suffix in every}
@@ -149,7 +172,26 @@ def _in_one(folder: Path, beside: Beside, names: Names, needs_truth: bool) -> Fo
             f"a CSV table with the columns image and {names.column}"
         )
     others = {**({"cost": cost} if cost else {}), **_others(beside)}
-    return Found(image, known, others, folder, None)
+    return Found(image, known, others, folder, None, beside)
+
+
+def _tell_unused(folder: Path, files: dict[str, Path], images: dict[str, Path] | None) -> None:
+    """Warn of files of a folder of tags without one, and of those that belong to none of `images`.
+
+    None: they need not belong to any.
+    """
+    plain = [path for name, path in files.items() if not name.endswith(TAGS)]
+    belonging = ((n, path) for tag in TAGS[1:] for n, path in _ending(files, tag).items())
+    alone = [path for name, path in belonging if images is not None and name not in images]
+    for what, lost in (
+        (f"without {' or '.join(TAGS)}", plain),
+        (f"of no image (which would end in {TAGS[0]})", alone),
+    ):
+        if lost:
+            log.warning(
+                "%s: not used are files %s: %d, the first is %s",
+                folder, what, len(lost), lost[0].name,
+            )  # fmt: skip
 
 
 def _ending(files: dict[str, Path], tag: str) -> dict[str, Path]:

@@ -166,11 +166,11 @@ def find_pairs(
         given = targets if truth == "image" else labels
         beside = Beside(classes, soft, cost)
         # Unpaired images may lie by themselves; a missing side is told below.
-        found = search(images, given and Path(given), beside, names, needs_truth)
+        found = search(images, given and Path(given), beside, names, needs_truth, unpaired)
         if unpaired:
             pairs = _sides(found, table and Path(table), names)
         else:
-            pairs = _joined(found, beside, names, needs_truth, used)
+            pairs = _joined(found, names, needs_truth, used)
             pairs = pairs if table is None else split_by_table(pairs, Path(table))
     twice = [name for name, n in Counter(p.name for p in pairs).items() if n > 1]
     if twice:
@@ -178,9 +178,7 @@ def find_pairs(
     return sorted(pairs, key=lambda p: p.name)
 
 
-def _joined(
-    found: Found, beside: Beside, names: Names, needs_truth: bool, used: Set[str] | None
-) -> list[Pair]:
+def _joined(found: Found, names: Names, needs_truth: bool, used: Set[str] | None) -> list[Pair]:
     """Each image with what has its name; only those `used` must have all (None: every image)."""
     pairs, without = [], []
     for name, path in found.images.items():
@@ -188,8 +186,8 @@ def _joined(
         other = {key: same_name(name, files) for key, files in found.others.items()}
         for key, file in other.items():
             if file is None and needed:
-                place = beside._asdict()[key] or found.folder.parent / key
-                raise DataError(f"{path}: no {_MISSING[key]} of this name in {place}")
+                where = found.expected(key, path)
+                raise DataError(f"{path}: no {_MISSING[key]} of this name {where}")
         wanted = same_name(name, found.truth)
         if wanted is None and needed:
             without.append(path)
