@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Picture
-from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio
 
-from delineate.cli import main
 from delineate.errors import DataError, ImageError, ModelError, ReadError
 from delineate.image import Image
-from delineate.io import write_image, write_labels
+from delineate.io import write_labels
 from delineate.metrics import image_scores
-from delineate.review.image_scores import Example
-from delineate.runs.evaluate_images import Segmenter, evaluate_images
+from delineate.runs.evaluate_images import evaluate_images
+from delineate.runs.segmenter import Segmenter
 from domes import dome_model, domes
-
-RNG = np.random.default_rng(0)
-
-
-def put(path: Path, pixels: np.ndarray, axes: str = "YX", channels: tuple[str, ...] = ()) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_image(path, Image(pixels, axes, channels=channels))
-
-
-def record(run: Path, *names: str, failed: tuple[str, ...] = (), **facts: object) -> None:
-    inputs = [{"name": n, "status": "failed" if n in failed else "done"} for n in names]
-    (run / "run.json").write_text(json.dumps({"schema": 1, "inputs": inputs, **facts}))
-
-
-def scene(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """A true image and a prediction of it with noise."""
-    truth = 100 + 50 * ndimage.gaussian_filter(RNG.normal(size=shape), 2) / 0.15
-    return (truth + RNG.normal(0, 8, shape)).astype(np.float32), truth.astype(np.float32)
-
-
-def rows(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="", encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))
+from scored_images import RNG, call, put, record, rows, scene
 
 
 def test_a_run_is_scored_image_by_image_with_masks_and_error_bars(tmp_path: Path) -> None:
@@ -95,67 +69,6 @@ def test_a_run_is_scored_image_by_image_with_masks_and_error_bars(tmp_path: Path
     text = "\n".join(found.lines())
     assert "2 images; 95%" in text and "1 of the true images" in text
     assert "n=1" in text and "channel" not in text
-
-
-def test_results_in_units_of_their_own_are_scored_after_the_best_brightness_and_contrast(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Targets that were matched to their images: results have the units of these."""
-    run, truth = tmp_path / "run", tmp_path / "truth"
-    prediction, true = scene((60, 70))
-    noise = float(np.std(prediction - true))
-    put(run / "results" / "a.tif", 7 + prediction / 40)
-    variance = np.full((60, 70), (noise / 40) ** 2, np.float32)
-    variance[:30] *= 1.01
-    parts = np.stack([variance, variance, 0 * variance])
-    put(run / "uncertainty" / "a.tif", parts, "CYX", ("predictive", "aleatoric", "epistemic"))
-    mask = np.zeros((60, 70), np.uint8)
-    mask[:20] = 1
-    put(run / "doubtful" / "a.tif", mask)
-    put(truth / "a.tif", true)
-    recipe = {"method": {"name": "regression"}, "normalise_target": {"kind": "match"}}
-    record(run, "a", recipe=recipe, delineate="0.1.0")
-    (run / "images.csv").write_text("image,status\na,done\n")
-    assert call("evaluate", run, truth) == 0
-    (row,) = rows(run / "scores.csv")
-    expected = image_scores(prediction, true)
-    for name in ("si_psnr", "si_ssim", "pearson"):
-        assert float(row[name]) == pytest.approx(getattr(expected, name), rel=1e-4)
-    for name in ("psnr", "ssim", "nrmse"):
-        assert name not in row and f"kept_{name}" not in row
-    assert float(row["kept_pearson"]) > 0.9
-    assert float(row["error_within_95"]) == pytest.approx(0.95, abs=0.02)
-    said = capsys.readouterr()
-    (line,) = [line for line in said.out.splitlines() if "units of the images" in line]
-    assert "read si_psnr, si_ssim and pearson" in line
-    names = {r["score"] for r in rows(run / "summary.csv")}
-    assert "si_ssim" in names and not names & {"psnr", "ssim", "nrmse", "kept_nrmse"}
-    report = (run / "report.html").read_text(encoding="utf-8")
-    assert "scale-invariant SSIM" in report and "NRMSE" not in report
-    assert "have the units of the images that they were made from" in report
-    plain = evaluate_images(run / "results", truth, tmp_path / "plain").tables.images
-    assert plain["nrmse"][0] > 1  # nobody says of which run they are
-
-
-def test_what_is_shown_of_them_is_in_the_scale_of_the_truth(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prediction, true = scene((24, 30))
-    put(tmp_path / "run" / "results" / "a.tif", 3 - prediction / 40)
-    put(tmp_path / "truth" / "a.tif", true)
-    record(tmp_path / "run", "a", recipe={"normalise_target": {"kind": "match"}})
-    shown: list[Example] = []
-
-    def keep(images: object, examples: list[Example], *_: object) -> None:
-        shown.extend(examples)
-
-    monkeypatch.setattr("delineate.review.image_scores.image_scores_figure", keep)
-    evaluate_images(tmp_path / "run", tmp_path / "truth", tmp_path / "out")
-    (example,) = shown
-    assert example.matched
-    slope, offset = np.polyfit(prediction.ravel(), true.ravel(), 1)
-    np.testing.assert_allclose(example.prediction, slope * prediction + offset, atol=0.02)
-    assert example.ssim == pytest.approx(image_scores(prediction, true).si_ssim, rel=1e-4)
 
 
 def test_a_perfect_run(tmp_path: Path) -> None:
@@ -307,12 +220,6 @@ def test_a_model_that_makes_images_cannot_segment(tmp_path: Path) -> None:
             tmp_path / "a.tif", tmp_path / "a.tif", tmp_path / "out",
             segmenter=Segmenter(Painter()),  # type: ignore[arg-type]
         )  # fmt: skip
-
-
-def call(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(a) for a in arguments])
-    return int(exit_.value.code or 0)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

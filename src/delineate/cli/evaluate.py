@@ -11,7 +11,8 @@ from delineate.cli.progress import RunProgress, say
 
 if TYPE_CHECKING:
     from delineate.runs.evaluate import Evaluation
-    from delineate.runs.evaluate_images import ImageEvaluation, Segmenter
+    from delineate.runs.evaluate_images import ImageEvaluation
+    from delineate.runs.segmenter import Segmenter
 
 
 def evaluate(
@@ -26,6 +27,8 @@ def evaluate(
     images: bool = False,
     data_range: float | None = None,
     axes: str | None = None,
+    truth_channels: str | None = None,
+    truth_planes: str | None = None,
     segment: str | None = None,
     channels: str | None = None,
     allow_imports: bool = False,
@@ -42,6 +45,7 @@ def evaluate(
         delineate evaluate masks/ true-masks/ --classes 2
         delineate evaluate out clean/ --segment nuclei
         delineate evaluate denoised/ clean/ --images
+        delineate evaluate out stained/ --truth-channels 1
 
     Parameters
     ----------
@@ -49,7 +53,8 @@ def evaluate(
         A folder of a run, or a folder of label files or images, or one file.
     truth
         A folder of label files with the same names (or names ending in _masks, _labels …), or of
-        images (or names ending in _GT), or one file.
+        images (or names ending in _GT), or one file, or a folder that holds images/ and labels/, or
+        images/ and targets/.
     out
         Folder for the tables and the picture; by default the folder of the run, or for other
         predictions a folder beside them whose name ends in -scores.
@@ -67,6 +72,11 @@ def evaluate(
         image.
     axes
         Axes of true images that do not say, such as ZYX, TYX or CYX.
+    truth_channels
+        Channels of the true images that the predicted ones are of, counted from 0: 2 or 0,1; by
+        default those that the model of the run learned to make.
+    truth_planes
+        The same of planes of Z. Where the predicted images have no Z, planes serve as channels.
     segment
         Also segment predicted and true images with this model (a name or folder), and score how
         far their objects agree.
@@ -79,8 +89,15 @@ def evaluate(
     from delineate.runs.image_pairs import gives_images
 
     images = images or gives_images(predicted)
-    for_images = {"--data-range": data_range, "--axes": axes, "--segment": segment}
-    _suit(images, {**for_images, "--channels": channels}, classes, segment is not None)
+    for_images: dict[str, object] = {
+        "--data-range": data_range,
+        "--axes": axes,
+        "--truth-channels": truth_channels,
+        "--truth-planes": truth_planes,
+        "--segment": segment,
+        "--channels": channels,
+    }
+    _suit(images, for_images, classes, segment is not None)
     is_run = (predicted / "run.json").exists()
     folder = out or (predicted if is_run else _beside(predicted))
     with RunProgress("scoring") as progress:
@@ -97,6 +114,8 @@ def evaluate(
                 folder,
                 data_range=data_range,
                 axes=axes,
+                truth_channels=_numbers("--truth-channels", truth_channels),
+                truth_planes=_numbers("--truth-planes", truth_planes),
                 segmenter=segmenter,
                 listener=progress,
             )
@@ -119,6 +138,23 @@ def evaluate(
         count = plural(len(summary.failed), "image")
         say(f"delineate: {count} could not be scored, see {folder / 'scores.csv'}")
     return 1 if summary.failed else 0
+
+
+def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    """``"0,2"`` → (0, 2).
+
+    Raises
+    ------
+    DelineateError : not numbers.
+    """
+    from delineate.errors import DelineateError
+
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise DelineateError(f"{option} {text}: expected numbers such as 0 or 0,2") from error
 
 
 def _beside(predicted: Path) -> Path:
@@ -160,7 +196,7 @@ def _segmenter(
     """The model that segments predicted and true images."""
     from delineate.cli.predict import parse_channels
     from delineate.model import load
-    from delineate.runs.evaluate_images import Segmenter
+    from delineate.runs.segmenter import Segmenter
 
     loaded = load(model, allow_imports=allow_imports)
     return Segmenter(loaded, parse_channels(channels), min_size, tolerance)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from delineate.errors import ImageError, ModelError
-from delineate.image import Image
+from delineate.data.channels import Selection
+from delineate.errors import ImageError
 from delineate.io import write_table
 from delineate.metrics import (
     SCALE_INVARIANT,
@@ -22,15 +22,19 @@ from delineate.metrics import (
     bracketed,
     error_bars,
     image_table,
-    score_objects,
 )
-from delineate.runs.image_pairs import ImagePair, Opened, Plane, open_pair, pair_images
+from delineate.runs.image_pairs import (
+    NOTHING_SAID,
+    ImagePair,
+    Opened,
+    Plane,
+    open_pair,
+    pair_images,
+)
 from delineate.runs.predict import Listener
 from delineate.runs.scored import NotScored, score_each, scores_table, told
+from delineate.runs.segmenter import Segmenter
 from delineate.runs.wanted import Wanted, wanted_of
-
-if TYPE_CHECKING:
-    from delineate.model import Model
 
 _SHOWN = 3  # images in the picture: the worst, the middle and the best
 _RELATIVE = (
@@ -94,49 +98,6 @@ class ImageEvaluation:
         return text if known == len(set(self.tables.images["image"])) else f"{text} n={known}"
 
 
-@dataclass(frozen=True)
-class Segmenter:
-    """A model that segments prediction and truth alike, and how their objects are compared.
-
-    Parameters
-    ----------
-    model : any model that finds objects.
-    channels : channels of the images that it is given; None: as its recipe says, or the only one.
-    min_size : objects of fewer pixels are left out on both sides.
-    tolerance : of the boundary F score, in pixels.
-    """
-
-    model: Model
-    channels: Sequence[int] | None = None
-    min_size: int = 0
-    tolerance: float = 2.0
-
-    def compare(self, opened: Opened) -> Iterator[ObjectScores]:
-        """Agreement of the segmentations of prediction and truth, of each time point.
-
-        Raises
-        ------
-        ModelError : the model gives no objects.
-        ImageError : the channels do not suit it.
-        """
-        found, true = (self._labels(image) for image in (opened.prediction, opened.truth))
-        for frame in opened.frames:
-            at = ... if frame is None else frame
-            yield score_objects(
-                true[at], found[at], min_size=self.min_size, tolerance=self.tolerance
-            )
-
-    def _labels(self, image: Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint32]]:
-        channels = (0,) if image.n_channels == 1 else self.channels
-        labels = self.model.predict(image, channels=channels).labels
-        if labels is None:
-            raise ModelError(
-                f"model {self.model.name} makes images, not objects: give --segment a model that "
-                "segments, such as nuclei"
-            )
-        return labels
-
-
 class _Place(NamedTuple):
     """Where the pixels of a row lie."""
 
@@ -159,6 +120,8 @@ def evaluate_images(
     *,
     data_range: float | None = None,
     axes: str | None = None,
+    truth_channels: Sequence[int] | None = None,
+    truth_planes: Sequence[int] | None = None,
     segmenter: Segmenter | None = None,
     seed: int = 0,
     listener: Listener | None = None,
@@ -175,14 +138,18 @@ def evaluate_images(
     same units all the same, score the images of the run, ``OUT/results``, by themselves.
 
     Every channel, and every time point of a movie (as NAME-t0000 …), is scored by itself. Of a run
-    that has masks of what is not to be measured, or maps of uncertainty, these are judged too.
+    that has masks of what is not to be measured, or maps of uncertainty, these are judged too, and
+    the channels and planes of true images are those that its model learned to make.
 
     Parameters
     ----------
     predicted : run folder of an image method, folder of images, or one image.
-    truth : folder of true images of the same names (or names in _GT beside _IM), or one.
+    truth : folder of true images of the same names (or names in _GT beside _IM), or one; a folder
+        of training data with images/ and targets/ has them in the latter.
     data_range : span of values for PSNR and SSIM; None: of each true image (and channel) itself.
     axes : of true images that do not say.
+    truth_channels, truth_planes : channels, and planes of Z, of the files of true images to compare
+        with, in this order; None: as the model of the run learned them, else all.
     segmenter : also compare the segmentations of prediction and truth.
     seed : of the bootstrap.
 
@@ -195,13 +162,15 @@ def evaluate_images(
     """
     pairs, missing = pair_images(Path(predicted), Path(truth))
     names: tuple[str, ...] = ()
-    wanted = wanted_of(Path(predicted)) if pairs[0].of_run else Wanted()
+    wanted = wanted_of(Path(predicted)) if pairs[0].of_run else NOTHING_SAID
+    channels, planes = (None if p is None else tuple(p) for p in (truth_channels, truth_planes))
+    wanted = wanted._replace(asked=Selection(channels, planes))
     relative = wanted.relative
     judged = SCALE_INVARIANT if relative else ImageScores._fields
 
     def score(pair: ImagePair) -> tuple[_Scored, str]:
         nonlocal names
-        opened = open_pair(pair, axes)
+        opened = open_pair(pair, axes, wanted)
         names = opened.channels or names
         try:
             found = [
@@ -228,7 +197,7 @@ def evaluate_images(
     folder.mkdir(parents=True, exist_ok=True)
     write_table(folder / "scores.csv", scores_table(tables.images, failed))
     write_table(folder / "summary.csv", tables.summary)
-    _draw(tables, places, axes, folder / "scores.png", seed, relative)
+    _draw(tables, places, axes, folder / "scores.png", seed, wanted)
     if folder == Path(predicted) and (folder / "run.json").is_file():
         from delineate.review.report import write_report
 
@@ -274,19 +243,20 @@ def _draw(
     axes: str | None,
     png: Path,
     seed: int,
-    relative: bool,
+    wanted: Wanted,
 ) -> None:
     """The picture: the worst, the middle and the best image, and the scores of all."""
     from delineate.review.image_scores import Example, image_scores_figure
 
     images = tables.images
+    relative = wanted.relative
     by = "si_ssim" if relative else "ssim"
     order = np.argsort(np.nan_to_num(images[by], nan=-np.inf), kind="stable")
-    wanted = np.unique(np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(int))
+    picked = np.unique(np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).round().astype(int))
     examples = []
-    for row in order[wanted]:
+    for row in order[picked]:
         place = places[row]
-        plane = open_pair(place.pair, axes).plane(place.frame, place.channel)
+        plane = open_pair(place.pair, axes, wanted).plane(place.frame, place.channel)
         if relative:
             plane = plane.matched()
         title = " · ".join(filter(None, (images["image"][row], images["channel"][row])))

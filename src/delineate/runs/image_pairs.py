@@ -15,7 +15,10 @@ from delineate.image import Image
 from delineate.io import ImageFile, find_images, read
 from delineate.metrics import best_scale
 from delineate.runs.layout import label_files, read_json
+from delineate.runs.wanted import Wanted
 
+NOTHING_SAID = Wanted()
+"""Of true images that are wanted as their files have them."""
 _INPUT, _TARGET = "_IM", "_GT"
 """Endings of the names of inputs and of true images that lie in one folder."""
 
@@ -61,7 +64,7 @@ class Plane(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """The images of a pair, which have the same axes and sizes."""
+    """The images of a pair, of the same pixels and channels; a truth without T is that of all T."""
 
     prediction: Image
     truth: Image
@@ -76,7 +79,7 @@ class Opened(NamedTuple):
     @property
     def frames(self) -> list[int | None]:
         """Time points; one None where the image is no movie."""
-        return [*range(self.truth.sizes["T"])] if "T" in self.truth.axes else [None]
+        return [*range(self.prediction.sizes["T"])] if "T" in self.prediction.axes else [None]
 
     def plane(self, frame: int | None, channel: int) -> Plane:
         """Pixels of one channel at one time; `frame` is None where the image is no movie."""
@@ -114,7 +117,8 @@ def pair_images(predicted: Path, truth: Path) -> tuple[list[ImagePair], int]:
     ----------
     predicted : run folder, folder of images, or one image.
     truth : folder of true images, or one. Their names are those of the predictions; in a folder
-        that also holds the inputs (X_IM) they end in _GT; or in _masks, _labels ….
+        that also holds the inputs (X_IM) they end in _GT; or in _masks, _labels …. Of a folder with
+        images/ and targets/ the latter.
 
     Raises
     ------
@@ -122,6 +126,8 @@ def pair_images(predicted: Path, truth: Path) -> tuple[list[ImagePair], int]:
     ReadError : there are no images.
     """
     of_run = _has_images(predicted)
+    if (truth / "targets").is_dir() and (truth / "images").is_dir():
+        truth = truth / "targets"
     found = label_files(predicted, "results") if of_run else find_images(predicted)
     if truth.is_file() and len(found) == 1:
         true = {found[0].name: truth}
@@ -159,35 +165,47 @@ def _pair(image: ImageFile, truth: Path, folder: Path, of_run: bool) -> ImagePai
     return ImagePair(image.name, image.path, truth, True, *there)
 
 
-def open_pair(pair: ImagePair, axes: str | None = None) -> Opened:
+def open_pair(pair: ImagePair, axes: str | None = None, wanted: Wanted = NOTHING_SAID) -> Opened:
     """Open the images of a pair; pixels are read where they are asked for.
+
+    Of a true image from which channels or planes are chosen, these are read at once.
 
     Parameters
     ----------
     axes : of the true image (and of a prediction that is no result of a run) where the file does
         not say.
+    wanted : which part of the true image is meant.
 
     Raises
     ------
-    ReadError, AxesError : a file cannot be read.
+    ReadError, AxesError : a file cannot be read, or lacks a channel or plane that was asked for.
     ImageError : the images do not have the same axes and sizes.
     """
-    truth = read(pair.truth, axes=axes)
+    whole = read(pair.truth, axes=axes)
     prediction = read(pair.predicted, axes=None if pair.of_run else axes)
-    if prediction.sizes != truth.sizes:
+    truth = wanted.part(whole, prediction)
+    plain = {axis: n for axis, n in prediction.sizes.items() if axis != "C"}
+    own = {axis: n for axis, n in truth.sizes.items() if axis != "C"}
+    still = {axis: n for axis, n in plain.items() if axis != "T" or "T" in own}
+    if own != still or prediction.n_channels != truth.n_channels:
         raise ImageError(
             f"{pair.predicted} has the axes {prediction.axes} and the shape {prediction.shape}, "
-            f"{pair.truth} {truth.axes} and {truth.shape}: expected images of the same pixels and "
-            "channels"
+            f"{pair.truth} {whole.axes} and {whole.shape}{_chosen(whole, truth)}: expected images "
+            "of the same pixels and channels; choose of the true ones with --truth-channels and "
+            "--truth-planes"
         )
     mask = variance = None
-    plain = {axis: n for axis, n in truth.sizes.items() if axis != "C"}
     if pair.mask is not None:
         mask = _like(read(pair.mask), pair.mask, plain, (1, truth.n_channels))
     if pair.variance is not None:
         variance = _predictive(read(pair.variance), pair.variance)
         variance = _like(variance, pair.variance, plain, (1, truth.n_channels))
     return Opened(prediction, truth, mask, variance)
+
+
+def _chosen(whole: Image, part: Image) -> str:
+    """What is left of a true image from which something was chosen."""
+    return "" if part is whole else f" (of it {part.axes} and {part.shape} are meant)"
 
 
 def _like(image: Image, path: Path, plain: dict[str, int], channels: Sequence[int]) -> Image:
@@ -219,7 +237,7 @@ def _predictive(image: Image, path: Path) -> Image:
 
 def _pixels(image: Image, frame: int | None, channel: int) -> NDArray[Any]:
     """Pixels of a channel at a time; one channel serves for all."""
-    if frame is not None:
+    if frame is not None and "T" in image.axes:
         image = image.select(T=frame)
     if "C" in image.axes:
         image = image.select(C=channel if image.n_channels > 1 else 0)

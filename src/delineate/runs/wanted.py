@@ -1,28 +1,91 @@
-"""What the recipe of a run's model says of true images: the units that results have beside them."""
+"""What the recipe of a run's model says of true images: which part of files, in which units."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from delineate.data.channels import Selection, select_axes
+from delineate.data.truth import EVERYTHING
+from delineate.errors import AxesError
+from delineate.image import Image
 from delineate.review.run_images import relative_units
 from delineate.runs.layout import read_json
 
 
 class Wanted(NamedTuple):
-    """How the images that a model learned to make stand to its results.
+    """How the images that a model learned to make stand to the files of true ones.
 
     `relative`: each was brought to the scale of its input, whose units results have (`Normalise` of
-    kind match); brightness and contrast of results and true images cannot be compared.
+    kind match); brightness and contrast of results and true images cannot be compared. `learned`
+    are the channels and planes of the files that the recipe names, `asked` those of a user, which
+    stand in their place.
     """
 
     relative: bool = False
+    learned: Selection = EVERYTHING
+    asked: Selection = EVERYTHING
+
+    def part(self, truth: Image, prediction: Image) -> Image:
+        """The channels and planes of a true image that a prediction is of.
+
+        Those that the recipe names are chosen of files that have them; others hold them alone.
+        Planes become channels where the prediction has no Z, as in training (`read_target`).
+
+        Raises
+        ------
+        AxesError : a channel or plane that was asked for is not there.
+        """
+        channels = _chosen(truth, "C", self.asked.channels, self.learned.channels)
+        planes = _chosen(truth, "Z", self.asked.planes, self.learned.planes)
+        merged = "Z" in truth.axes and "Z" not in prediction.axes
+        if channels is None and planes is None and not merged:
+            return truth
+        return select_axes(truth, Selection(channels, planes, merged))
 
 
 def wanted_of(run: Path) -> Wanted:
     """What the record of a run says; what it does not say is as in most runs."""
-    recipe = _mapping(_mapping(read_json(run / "run.json")).get("recipe"))
-    return Wanted(relative=relative_units(recipe))
+    record = _mapping(read_json(run / "run.json"))
+    recipe = _mapping(record.get("recipe"))
+    data = _mapping(recipe.get("data"))
+    channels = data.get("target_channels")
+    if _mapping(recipe.get("regime")).get("name") == "blind-spot":  # learned of the images alone
+        channels = _mapping(record.get("settings")).get("channels") or data.get("channels")
+    learned = Selection(_numbers(channels), _numbers(data.get("planes")))
+    return Wanted(relative_units(recipe), learned)
+
+
+_PARTS = {"C": ("channel", "--truth-channels"), "Z": ("plane", "--truth-planes")}
+
+
+def _chosen(
+    image: Image, axis: str, asked: Sequence[int] | None, learned: Sequence[int] | None
+) -> tuple[int, ...] | None:
+    """The channels or planes to choose; those learned only of an image that has them all.
+
+    Raises
+    ------
+    AxesError : one that was asked for is not there.
+    """
+    n = image.sizes.get(axis, 1)
+    if asked is not None:
+        lacking = [i for i in asked if not -n <= i < n]
+        if lacking:
+            what, option = _PARTS[axis]
+            raise AxesError(
+                f"{image.source or 'the true image'} has {n} {what}{'' if n == 1 else 's'}, "
+                f"numbered from 0: {option} asks for {', '.join(map(str, lacking))}"
+            )
+        return tuple(asked)
+    if learned is None or axis not in image.axes:
+        return None
+    return tuple(learned) if all(-n <= i < n for i in learned) else None
+
+
+def _numbers(value: Any) -> tuple[int, ...] | None:
+    return tuple(int(i) for i in value) if isinstance(value, list) and value else None
 
 
 def _mapping(value: Any) -> dict[str, Any]:
