@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from delineate.data.pairs import USED, Pair
+from delineate.data.truth_files import check_lengths
 from delineate.errors import AxesError, DataError
 
 
@@ -24,7 +25,7 @@ def time_points(
 
     Raises
     ------
-    DataError : a movie has no such time point.
+    DataError : a movie, or what belongs to it, has no such time point.
     AxesError, ReadError : a file cannot be read, or its axes are not known.
     """
     found, split = [], any(p.split for p in pairs)
@@ -43,6 +44,7 @@ def time_points(
                 f"{pair.image}: has {count} time points, 0 to {count - 1}; data.times asks for "
                 f"{outside[0]}"
             )
+        check_lengths(pair, count, max(chosen, default=0), axes)
         found += [replace(pair, name=f"{pair.name}/t{t}", time=t) for t in chosen]
     return found
 

@@ -10,10 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.data.channels import Selection, select_axes
-from delineate.errors import AxesError, DataError, LabelError
+from delineate.data.pairs import Pair
+from delineate.errors import AxesError, DataError, DelineateError, LabelError
 from delineate.image import Image
 
 Shape = tuple[int, ...]
+
+_ROLES = {
+    "labels": ("labels", ("TZYX", "ZYX")),
+    "classes": ("classes", ("TZYX", "ZYX")),
+    "soft": ("soft labels", ("TZYX", "ZYX", "CZYX")),
+    "target": ("target", ("TCZYX", "TZYX", "ZYX", "CZYX", "CYX")),
+    "cost": ("costs", ("TZYX", "ZYX")),
+}
+"""What the files of a pair hold, and the axes that such files may have, to choose from."""
 
 
 def read_ids(
@@ -70,7 +80,7 @@ def read_objects(
 def _labels(path: Path, axes: str | None, time: int | None) -> Image:
     from delineate.io import read_label_image
 
-    found = _opened(read_label_image, path, axes, "TZYX", "ZYX")
+    found = _opened(read_label_image, path, axes, *_ROLES["labels"][1])
     if time is not None and "T" not in found.axes:
         raise DataError(f"the image has a time axis, its labels {path} have none")
     return found
@@ -92,7 +102,7 @@ def read_soft(
     """
     from delineate.io import read
 
-    found = _opened(read, path, axes, "TZYX", "ZYX", "CZYX")
+    found = _opened(read, path, axes, *_ROLES["soft"][1])
     soft = _selected(found, time, Selection(planes=planes)).channel_first()
     if soft.shape[1:] != shape:
         raise DataError(f"the image has the shape {shape}, its soft labels {path} {soft.shape[1:]}")
@@ -114,7 +124,7 @@ def read_target(
     """
     from delineate.io import check_pixels, read
 
-    found = _opened(read, path, axes, "TCZYX", "TZYX", "ZYX", "CZYX", "CYX")
+    found = _opened(read, path, axes, *_ROLES["target"][1])
     if ndim == 2 and not select.z_channels:
         select = select._replace(z_channels=True)
     pixels = _selected(found, time, select).channel_first()
@@ -138,7 +148,7 @@ def read_cost(
     """
     from delineate.io import read
 
-    found = _opened(read, path, axes, "TZYX", "ZYX")
+    found = _opened(read, path, axes, *_ROLES["cost"][1])
     cost = _selected(found, time, Selection(planes=planes)).channel_first()
     if len(cost) != 1:
         raise DataError(f"the cost map {path} has {len(cost)} channels, expected one")
@@ -159,7 +169,7 @@ def target_names(path: Path, axes: str | None) -> tuple[str, ...]:
     """
     from delineate.io import read
 
-    return _opened(read, path, axes, "TCZYX", "TZYX", "ZYX", "CZYX", "CYX").channels
+    return _opened(read, path, axes, *_ROLES["target"][1]).channels
 
 
 def at_time(image: Image, time: int | None) -> Image:
@@ -167,7 +177,8 @@ def at_time(image: Image, time: int | None) -> Image:
 
     Raises
     ------
-    AxesError : it has none such, or none was chosen.
+    AxesError : none was chosen.
+    DataError : it has no such time point.
     """
     if "T" not in image.axes:
         return image
@@ -176,7 +187,46 @@ def at_time(image: Image, time: int | None) -> Image:
             f"{image.source or 'the image'} has a time axis of {image.sizes['T']} points (axes "
             f"{image.axes}), what belongs to it has none"
         )
+    count = image.sizes["T"]
+    if not 0 <= time < count:
+        raise DataError(
+            f"{image.source or 'the image'} has {count} time points, 0 to {count - 1}, and what it "
+            f"belongs to has a time point {time}"
+        )
     return image.select(T=time)
+
+
+def check_lengths(pair: Pair, count: int, last: int, axes: str | None) -> None:
+    """Check that what belongs to a movie goes on until the last time point that is used.
+
+    Files that cannot be opened are let pass: they are told when they are read.
+
+    Parameters
+    ----------
+    count, last : time points of the movie, and the last of them that is used, from 0.
+
+    Raises
+    ------
+    DataError : names the file that is shorter, and both lengths.
+    """
+    from delineate.io import read, read_label_image
+
+    for role, (what, letters) in _ROLES.items():
+        file = getattr(pair, role)
+        if file is None:
+            continue
+        is_labels = role in ("labels", "classes")
+        try:
+            found = _opened(read_label_image if is_labels else read, file, axes, *letters)
+        except DelineateError:
+            continue
+        own = found.sizes.get("T")
+        if own is not None and own <= last:
+            raise DataError(
+                f"{file}: has {own} time points, and {pair.image}, whose {what} it holds, has "
+                f"{count}, of which point {last} is used too (they count from 0): complete it, or "
+                "choose others with data.times"
+            )
 
 
 def _selected(image: Image, time: int | None, select: Selection) -> Image:
