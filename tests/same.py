@@ -20,9 +20,12 @@ class Same(nn.Module):
         return x
 
 
-def same_model(n: int = 1, target: Target | None = None, **data: Any) -> Model:
+def same_model(
+    n: int = 1, target: Target | None = None, normalise: dict[str, Any] | None = None, **data: Any
+) -> Model:
     """The model, of `n` channels; `data` are settings of the recipe's data."""
-    made = Recipe.build({"method": {"name": "regression", "channels": n}, "data": data})
+    settings = {"method": {"name": "regression", "channels": n}, "data": data}
+    made = Recipe.build({**settings, **({"normalise": normalise} if normalise else {})})
     target = target or Target()
     model = Model(Description(schema=1, recipe=made, in_channels=n, ndim=2, target=target), ({},))
     model._built.append(Same())

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import yaml
@@ -33,6 +33,9 @@ FILE = "model.yaml"
 BACK = "back"
 """Folder, within that of a model, of the model of the way back."""
 SCHEMA = 1
+ResultType = Literal["auto", "float32", "target"]
+"""Type of the pixels of a result; auto: that of the targets for colour pictures, else float32."""
+
 
 
 class Target(BaseModel):
@@ -61,6 +64,28 @@ class Target(BaseModel):
         if self.offset is None or self.scale is None:
             return None
         return Intensity(np.array(self.offset, np.float32), np.array(self.scale, np.float32))
+    def result_type(self, image: Image, asked: ResultType = "auto") -> np.dtype[Any] | None:
+        """Type of the pixels of the result for an image; None: float32, whose digits are all kept.
+
+        Results in the units of the image have its type, others that of the targets.
+
+        Raises
+        ------
+        ModelError : the type of the targets is asked for, but there was not one alone.
+        """
+        if asked == "float32":
+            return None
+        own = str(image.dtype) if self.intensity() is None else self.dtype
+        if asked == "target":
+            if not own:
+                raise ModelError(
+                    "the targets that the model was trained on were not of one type of pixels: "
+                    "leave --dtype target out, so that results are float32"
+                )
+            return np.dtype(own)
+        colours = self.channels == ("red", "green", "blue")
+        return np.dtype(own) if colours and own.startswith("uint") else None
+
 
 
 class Description(BaseModel):
@@ -158,6 +183,7 @@ class Model:
         diameter: float | str | None = None,
         axes: str | None = None,
         scene: int | str | None = None,
+        dtype: ResultType = "auto",
         channels: Sequence[int] | None = None,
         options: RunOptions | None = None,
         keep_maps: bool = False,
@@ -175,6 +201,8 @@ class Model:
             know their pixel size; None: the model finds it.
         axes : of the array, or of a file that does not say (``"TYX!"``: or that is wrong).
         scene : number (from 0) or name of the image in a file that holds several; None: the first.
+        dtype : of the pixels of the result of a model of images: "float32"; "target", that of its
+            targets (of integers, rounded); "auto": "target" for colour pictures, else "float32".
         channels : channels of the image to use.
         options : tiles, device, precision.
         keep_maps : keep the posterior in the prediction, to decode it again.
@@ -207,7 +235,9 @@ class Model:
             scale_model=self.scale,
             units=None
             if target is None
-            else Units(target.intensity(), target.doubt, target.channels),
+            else Units(
+                target.intensity(), target.doubt, target.channels, target.result_type(image, dtype)
+            ),
             back=None if self.back is None else self.back.runner(options),
             diameter=diameter,
             keep_maps=keep_maps,

@@ -43,6 +43,7 @@ def predict(
     outlines: bool = False,
     format: Literal["tif", "zarr"] = "tif",
     overwrite: bool = False,
+    dtype: Literal["auto", "float32", "target"] = "auto",
     allow_imports: bool = False,
 ) -> int:
     """Segment images with a model.
@@ -123,6 +124,10 @@ def predict(
         names.
     allow_imports
         Allow a model to import its network from outside the package.
+    dtype
+        Type of the pixels of results that are images: float32, which keeps all digits, or that of
+        the targets (target), rounded where these are integers. auto takes that of the targets for
+        colour pictures, so that programs show them in colour, else float32.
     """
     from delineate.model import load
     from delineate.runs.outputs import Outputs
@@ -145,6 +150,7 @@ def predict(
             batch=batch,
             augment=augment,
             turns=turns,
+        dtype=dtype,
             device=device,
             precision=precision,
         ),

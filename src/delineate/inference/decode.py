@@ -107,6 +107,7 @@ def image_point(
     intensity: Intensity,
     doubt: float | None = None,
     channels: tuple[str, ...] = (),
+    dtype: np.dtype[Any] | None = None,
     keep_spread: bool = False,
 ) -> Prediction:
     """Result of one time point of an image method.
@@ -116,6 +117,7 @@ def image_point(
     intensity : gives the result its units.
     doubt : predictive variance, of normalised intensities, above which nothing is to be measured.
     channels : names of the channels of the result, where they are known.
+    dtype : type of pixels of the result; None: float32.
     keep_spread : keep the uncertainty of each channel in the result, in its units squared.
     """
     from delineate.uncertainty import ImageScores, image_scores
@@ -137,6 +139,7 @@ def image_point(
             spreads.append(part.scaled(float(scale) ** 2))
     axes = image.spatial_axes
     everywhere = np.broadcast_to(np.True_, values.shape[1:])
+    measured = in_type(intensity.invert(values), dtype)
     return Prediction(
         None,
         axes,
@@ -146,10 +149,28 @@ def image_point(
         None if spread is None else spread.predictive,
         ImageScores(*(np.nan,) * 6) if spread is None else image_scores(spread, everywhere),
         features=posterior.features,
-        result=Image(intensity.invert(values), "C" + axes, image.pixel_size, image.unit, channels),
+        result=Image(measured, "C" + axes, image.pixel_size, image.unit, channels),
         channel_spread=tuple(spreads),
         doubtful=None if spread is None or doubt is None else spread.predictive > doubt,
     )
+
+
+def in_type(values: NDArray[np.float32], dtype: np.dtype[Any] | None) -> NDArray[Any]:
+    """Intensities in a type of pixels: of integers the nearest within their range, NaN as 0.
+
+    Floating-point types, as None, leave them as they are: no result is finer than float32.
+    """
+    if dtype is None or dtype.kind == "f":
+        return values
+    if dtype.kind == "b":
+        return values > 0.5
+    limits = np.iinfo(dtype)
+    if dtype.itemsize == 1 or dtype.itemsize == 2:
+        return np.rint(np.nan_to_num(values).clip(limits.min, limits.max)).astype(dtype)
+    # float32 knows no 2³² - 1, nor float64 any 2⁶⁴ - 1, which a cast would turn into 0.
+    highest = np.nextafter(float(limits.max), 0) if dtype.itemsize == 8 else limits.max
+    exact = np.nan_to_num(values.astype(np.float64))
+    return np.rint(exact.clip(limits.min, highest)).astype(dtype)
 
 
 def decode_planes(maps: Maps, method: Method) -> Decoded:

@@ -119,6 +119,7 @@ def predict(
                 intensity=measured.for_channels(runner.method.channels),
                 doubt=units.doubt,
                 channels=units.channels,
+                dtype=units.dtype,
                 keep_spread=keep_spread,
             )
         else:
@@ -147,11 +148,13 @@ class Units(NamedTuple):
     intensity : turns normalised intensities into units; None: that of the image itself.
     doubt : variance of normalised intensities above which nothing is to be measured, if known.
     channels : names of the channels of a result, where they are known.
+    dtype : type of the pixels of a result; None: float32.
     """
 
     intensity: Intensity | None
     doubt: float | None
     channels: tuple[str, ...] = ()
+    dtype: np.dtype[Any] | None = None
 
 
 def cycle_error(

@@ -13,7 +13,7 @@ from delineate.errors import DelineateError, ModelError
 from delineate.inference.diameter import parse_diameter
 from delineate.inference.runner import Progress, RunOptions
 from delineate.io import ImageFile
-from delineate.model import Model
+from delineate.model import Model, ResultType
 from delineate.runs.earlier import in_order
 from delineate.runs.folder import RunFolder
 from delineate.runs.outputs import Outputs
@@ -49,6 +49,7 @@ class Settings:
     decoding: dict[str, Any] = field(default_factory=dict)
     required: float | None = None
 
+    dtype: ResultType = "auto"
 
 @dataclass(frozen=True)
 class Summary:
@@ -116,6 +117,11 @@ def predict_folder(
             "no image is scaled; give --diameter",
             model.name,
             common,
+    elif settings.dtype != "auto":
+        raise ModelError(
+            f"model {model.name} gives labels, in the smallest type that holds their ids: leave "
+            "--dtype out"
+        )
         )
     judge = judge_by(model, settings.required)
     sha = model.sha256()
@@ -133,6 +139,7 @@ def predict_folder(
         overwrite,
     )
 
+            **({} if settings.dtype == "auto" else {"dtype": settings.dtype}),
     def predict(image: ImageFile, progress: Progress | None) -> Any:
         return model.predict(
             image.path,
@@ -147,6 +154,7 @@ def predict_folder(
             **settings.decoding,
         )
 
+            dtype=settings.dtype,
     facts = {
         "model": {"name": model.name, "sha256": sha, "path": str(model.source or "")},
         "recipe": model.recipe.model_dump(mode="json"),
