@@ -83,7 +83,10 @@ class Method(BaseModel, ABC):
 
     @abstractmethod
     def loss(self, output: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
-        """Loss of the network's output (B, C, …) against targets, weighted by valid (B, 1, …)."""
+        """Loss of the network's output (B, C, …) against targets, weighted by valid (B, 1, …).
+
+        A mean over pixels divides by `losses.weight_sum`, which several processes have in common.
+        """
 
     @abstractmethod
     def activate(self, output: Tensor) -> Tensor:
