@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import stat
 import sys
@@ -18,6 +19,7 @@ from delineate.errors import AxesError, ModelError
 from delineate.inference.scale import ScaleModel
 from delineate.model import FILE, Description, Model, load, load_strictly, packaged_models
 from delineate.networks import build
+from delineate.uncertainty import fit_features
 
 
 def untrained(members: int = 1, **settings: object) -> Model:
@@ -151,28 +153,111 @@ def rewrite(folder: Path, **changes: object) -> None:
     (folder / FILE).write_text(yaml.safe_dump({**values, **changes}), encoding="utf-8")
 
 
+def forget_checksums(folder: Path) -> Path:
+    """The model as older versions wrote it."""
+    values = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
+    del values["files"]
+    (folder / FILE).write_text(yaml.safe_dump(values), encoding="utf-8")
+    return folder
+
+
 @pytest.mark.parametrize("keep", [0, 5, 100, -10])
-def test_damaged_weights(folder, keep):
+@pytest.mark.parametrize("older", [False, True])
+def test_damaged_weights(folder, keep, older):
     file = folder / "member-0.safetensors"
     file.write_bytes(file.read_bytes()[:keep])
+    if older:
+        forget_checksums(folder)
     with pytest.raises(ModelError, match="model: the model is damaged"):
         load(folder)
 
 
-def test_missing_weights(tmp_path, folder):
+def complete(folder: Path) -> Path:
+    """A model that has each sort of file, and a way back."""
+    rng = np.random.default_rng(0)
+    known = (fit_features(rng.normal(size=(8, 8))),)
+    return replace(untrained(), novelty=known, back=untrained()).save(folder)
+
+
+FILES = (
+    "member-0.safetensors",
+    "scale.safetensors",
+    "novelty-0.safetensors",
+    "back/model.yaml",
+    "back/member-0.safetensors",
+    "back/scale.safetensors",
+)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_not_what_was_saved(tmp_path, name):
+    file = complete(tmp_path / "model") / name
+    content = bytearray(file.read_bytes())
+    for place in range(len(content) - 40, len(content)):
+        content[place] ^= 0xFF
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match=rf"is damaged: ({name}|{file.name}): .*SHA-256"):
+        load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", [*FILES, "back"])
+def test_a_file_that_is_missing(tmp_path, name):
+    """Without its statistics of features a model would take any image for one that it knows."""
+    file = complete(tmp_path / "model") / name
+    shutil.rmtree(file) if file.is_dir() else file.unlink()
+    with pytest.raises(ModelError, match=r"the model is not complete: .*(tensors|yaml) missing"):
+        load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["member-1", "novelty-1", "scale"])
+def test_a_file_of_another_model(tmp_path, name):
+    folder = replace(untrained(), scale=None).save(tmp_path / "model")
+    shutil.copy(folder / "member-0.safetensors", folder / f"{name}.safetensors")
+    with pytest.raises(ModelError, match=rf"{name}\.safetensors cannot be of this model"):
+        load(folder)
+
+
+def test_a_model_without_hashes_is_an_older_one(tmp_path):
+    folder = forget_checksums(complete(tmp_path / "model"))
+    older = load(folder)
+    (folder / "novelty-0.safetensors").unlink()
+    assert load(folder).novelty == ()
+    again = load(older.save(tmp_path / "again"))
+    assert older.sha256() == again.sha256()
+    assert again.description == older.description
+
+
+def test_the_hashes_are_those_of_the_files(tmp_path):
+    folder = complete(tmp_path / "model")
+    listed = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))["files"]
+    assert set(listed) == set(FILES[:4])  # that of the way back lists its own
+    for name, sha in listed.items():
+        assert sha == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+
+def test_packaged_models_have_hashes_and_a_card_may_be_edited(tmp_path):
+    for name, folder in packaged_models().items():
+        copy = Path(shutil.copytree(folder, tmp_path / name))
+        values = yaml.safe_load((copy / FILE).read_text(encoding="utf-8"))
+        found = {p.name for p in copy.glob("*.safetensors")}
+        assert set(values["files"]) == found
+        (copy / "card.md").write_text("mine")
+        assert load(copy).card == "mine"
+
+
+def test_missing_weights_of_an_older_model(tmp_path, folder):
+    forget_checksums(folder)
     (folder / "member-0.safetensors").unlink()
     with pytest.raises(ModelError, match=r"no weights: expected member-0\.safetensors"):
         load(folder)
     for number in (0, 1, 2):
-        pair = untrained(3).save(tmp_path / "three")
+        pair = forget_checksums(untrained(3).save(tmp_path / "three"))
         (pair / f"member-{number}.safetensors").unlink()
         with pytest.raises(ModelError, match="expected 0 to 2: the model is not complete"):
             load(pair)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"a: [", b"- 1\n", b"\xff\xfe", b"schema: new\n", b"schema: 1\n", b"\0"]
-)
+@pytest.mark.parametrize("content", [b"", b"a: [", b"- 1\n", b"\xff\xfe", b"\0"])
 def test_damaged_description(folder, content):
     (folder / FILE).write_bytes(content)
     with pytest.raises(ModelError, match="model: the model is damaged"):
@@ -180,6 +265,7 @@ def test_damaged_description(folder, content):
 
 
 def test_damaged_scale_and_card(folder):
+    forget_checksums(folder)
     (folder / "card.md").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(ModelError, match="damaged"):
         load(folder)
@@ -201,9 +287,44 @@ def test_a_newer_schema_asks_for_a_newer_version(folder):
         load(folder)
 
 
+def recipe_with(folder: Path, section: str, key: str, value: object) -> dict[str, object]:
+    """The recipe of a saved model with a setting more, or another."""
+    recipe = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))["recipe"]
+    recipe[section][key] = value
+    return recipe
+
+
 def test_settings_that_this_version_does_not_know(folder):
-    rewrite(folder, secret=1)
-    with pytest.raises(ModelError, match="secret"):
+    recipe = recipe_with(folder, "train", "step", 3)
+    cases = [
+        ({"secret": 1}, "secret: there is no such entry; expected are schema, recipe, in_channels"),
+        ({"target": {"hue": 1}}, "target.hue: there is no such entry"),
+        ({"in_channels": 0}, "in_channels: Input should be greater than or equal to 1"),
+        ({"schema": "new"}, "schema: Input should be a valid integer"),
+        ({"recipe": recipe}, "train.step: there is no such setting; did you mean train.steps?"),
+        ({"recipe": 3}, "recipe: "),
+        ({"files": 3}, "files: expected hashes of files by their names"),
+    ]
+    saved = (folder / FILE).read_bytes()
+    for changes, told in cases:
+        (folder / FILE).write_bytes(saved)
+        rewrite(folder, **changes)
+        with pytest.raises(ModelError) as error:
+            load(folder)
+        assert told in str(error.value)
+        assert str(folder / FILE) in str(error.value)
+        assert "pydantic" not in str(error.value)
+        assert "http" not in str(error.value)
+
+
+@pytest.mark.parametrize("version", ["9.0", "0.10.0", "0.1.1"])
+def test_settings_of_a_newer_version_ask_for_it(folder, version):
+    recipe = recipe_with(folder, "network", "wings", 2)
+    rewrite(folder, recipe=recipe, provenance={"delineate": version})
+    with pytest.raises(ModelError, match=f"by delineate {version}, this is .*: update delineate"):
+        load(folder)
+    rewrite(folder, recipe=recipe, provenance={"delineate": "0.0.9"})
+    with pytest.raises(ModelError, match=r"is not valid:(\n.*)+network.wings: there is no such"):
         load(folder)
 
 

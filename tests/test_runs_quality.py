@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from conftest import disks, picture
 from delineate.errors import DelineateError, ModelError
@@ -22,6 +23,7 @@ from delineate.runs.quality import Judge
 from delineate.runs.tables import most_uncertain_first
 from delineate.uncertainty import Reference, fit_features
 from delineate.uncertainty.quality import NOTHING, UNCERTAIN, UNLIKE
+from delineate.uncertainty.thresholds import RISKY, UNPROVEN
 from domes import dome_model
 
 CPU = RunOptions(device="cpu", precision="fp32")
@@ -120,6 +122,62 @@ def test_a_reference_without_failures_accepts_all_and_is_valid_json():
     assert json.dumps(facts, allow_nan=False)
 
 
+def test_a_risk_accepts_what_one_bad_reference_image_would_forbid():
+    u = np.linspace(0.01, 0.2, 40)
+    scores = np.where(np.arange(40) < 24, 0.9, 0.3)
+    scores[0] = 0.55
+    known = Reference(tuple(f"r{i}" for i in range(40)), tuple(u), tuple(scores), "map")
+    rows = [row(str(v), uncertainty=v) for v in (0.011, 0.09, 0.19)]
+    by_u_min, by_risk = Judge(known, 0.6, 0), Judge(known, 0.6, 0, 0.25)
+    assert [r["verdict"] for r in by_u_min.rows(rows)] == ["verify"] * 3
+    one, nothing = by_u_min.lines(rows)
+    assert one.startswith("to verify: 3 of 3 images (mAP of 0.6 required, from an uncertainty of ")
+    assert nothing.startswith("one of 40 reference images decides: r0 has mAP 0.550")
+    assert "none of the others is more certain; without it" in nothing and "--risk" in nothing
+    judged = by_risk.rows(rows)
+    assert [(r["verdict"], r["reason"]) for r in judged] == [
+        ("accept", ""), ("accept", ""), ("verify", RISKY)
+    ]  # fmt: skip
+    assert "with 95% confidence at most 25% of such images miss mAP 0.6" in by_risk.lines(rows)[1]
+    facts = by_risk.facts(rows)
+    assert (facts["required"], facts["risk"]) == (0.6, 0.25)
+    assert facts["rests_on"]["reference"] == 40 and facts["rests_on"]["failed"] >= 1
+    assert facts["u_min"] == u[facts["rests_on"]["below"]]
+    assert Judge.of_run(facts, 0) == by_risk and by_risk.judged_so(facts)
+    assert not by_u_min.judged_so(facts) and Judge(known, None, 0).judged_so(facts)
+
+
+@pytest.mark.parametrize(
+    ("n", "required", "said"),
+    [
+        (
+            20,
+            0.1,
+            "it takes 29 reference images of which none misses mAP 0.1, and the model has 20",
+        ),
+        (40, 0.8, "of the 29 most certain reference images 23 miss mAP 0.8, and none may"),
+    ],
+)
+def test_where_a_risk_accepts_nothing_it_is_said_why(n: int, required: float, said: str):
+    judge = Judge(reference("predictive", n), required, 0, 0.1)
+    judged = judge.rows([row("x", uncertainty=0.0)])[0]
+    assert (judged["verdict"], judged["reason"]) == ("verify", UNPROVEN)
+    assert said in judge.lines([row("x", uncertainty=0.0)])[1]
+    assert judge.facts([row("x", uncertainty=0.0)])["u_min"] == 0
+
+
+def test_a_verdict_that_rests_on_many_images_is_left_uncommented():
+    u = np.linspace(0.01, 0.2, 40)
+    known = Reference(tuple(f"r{i}" for i in range(40)), tuple(u), tuple(1.05 - 5 * u), "map")
+    judge = Judge(known, 0.5, 0)
+    assert len(judge.lines([row("x", uncertainty=0.05)])) == 1
+    assert "none is accepted: none is more certain than r" in judge.lines(
+        [row("x", uncertainty=0.19)]
+    )[1]  # fmt: skip
+    assert judge.lines([row("x", uncertainty="", objects=0), {"image": "b", "status": "failed"}])
+    assert Judge(known, None, 0).lines([row("x", uncertainty=0.05)]) == ()
+
+
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     folder = tmp_path / "images"
@@ -159,7 +217,12 @@ def test_a_run_is_sorted_and_judged_and_judged_anew_without_predicting(images, t
         model, images, out, replace(settings, required=0.1), Outputs(uncertainty=True)
     )
     assert again.before == 3
+    assert again.verdicts[0].startswith("to verify: 1 of 3 images (mAP of 0.1 required")
     assert json.loads((out / "run.json").read_text())["quality"]["required"] == 0.1
+    risky = replace(settings, required=0.1, risk=0.2)
+    risked = predict_folder(model, images, out, risky, Outputs(uncertainty=True))
+    assert risked.before == 3 and "at a risk of 0.2" in risked.verdicts[0]
+    assert json.loads((out / "run.json").read_text())["quality"]["risk"] == 0.2
     maps = tifffile.imread(out / "uncertainty" / "0.tif")
     assert maps.shape == (5, 96, 96) and maps.dtype == np.float32
     np.testing.assert_allclose(maps[0], maps[1] + maps[2], atol=1e-7)
@@ -170,13 +233,17 @@ def test_a_model_without_reference_cannot_vouch_for_a_quality(images, tmp_path):
         settings = Settings(diameter=18, run=CPU, required=required)
         with pytest.raises(DelineateError, match=told):
             predict_folder(dome_model(), images, tmp_path / "out", settings)
+    for required, risk, told in ((None, 0.2, "add --required"), (0.5, 20, "between 0 and 1")):
+        settings = Settings(diameter=18, run=CPU, required=required, risk=risk)
+        with pytest.raises(DelineateError, match=told):
+            predict_folder(dome_model(), images, tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
 
 
 def test_decoding_anew_keeps_the_judgement_and_refuses_what_has_no_effect(images, tmp_path):
     model = dome_model()
     described = model.description.model_copy(update={"reference": reference().to_dict()})
-    settings = Settings(diameter=18, run=CPU, required=0.9)
+    settings = Settings(diameter=18, run=CPU, required=0.9, risk=0.3)
     run = tmp_path / "run"
     predict_folder(replace(model, description=described), images, run, settings, Outputs(maps=True))
     decode_folder(run, tmp_path / "anew", {})
@@ -185,6 +252,7 @@ def test_decoding_anew_keeps_the_judgement_and_refuses_what_has_no_effect(images
         for folder in (run, tmp_path / "anew")
     )
     assert len(anew) == 3 and anew == first
+    assert json.loads((tmp_path / "anew" / "run.json").read_text())["quality"]["risk"] == 0.3
     with pytest.raises(ModelError, match="in the maps already"):
         decode_folder(run, tmp_path / "cool", {"temperature": 2.0})
 
@@ -195,5 +263,10 @@ def test_a_model_that_lost_statistics_of_a_member_is_not_loaded(tmp_path):
     folder = replace(dome_model(members=2), novelty=known).save(tmp_path / "model")
     assert len(load(folder, allow_imports=True).novelty) == 2
     (folder / "novelty-1.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"not complete: novelty-1\.safetensors missing"):
+        load(folder, allow_imports=True)
+    older = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
+    del older["files"]  # a model that does not list its files
+    (folder / "model.yaml").write_text(yaml.safe_dump(older), encoding="utf-8")
     with pytest.raises(ModelError, match="of 1 members, expected of all 2"):
         load(folder, allow_imports=True)

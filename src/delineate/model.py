@@ -16,8 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from delineate import networks
 from delineate.data.normalise import Intensity
-from delineate.errors import AxesError, ModelError
+from delineate.errors import AxesError, ModelError, RecipeError
 from delineate.inference.runner import RunOptions
+from delineate.model_files import BACK, CHECKSUMS, check_files, checksums, explain, not_valid
+from delineate.model_files import FILE as FILE
 from delineate.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -29,13 +31,10 @@ if TYPE_CHECKING:
     from delineate.inference.scale import ScaleModel
     from delineate.uncertainty import FeatureStatistics
 
-FILE = "model.yaml"
-BACK = "back"
-"""Folder, within that of a model, of the model of the way back."""
 SCHEMA = 1
+
 ResultType = Literal["auto", "float32", "target"]
 """Type of the pixels of a result; auto: that of the targets for colour pictures, else float32."""
-
 
 
 class Target(BaseModel):
@@ -64,6 +63,7 @@ class Target(BaseModel):
         if self.offset is None or self.scale is None:
             return None
         return Intensity(np.array(self.offset, np.float32), np.array(self.scale, np.float32))
+
     def result_type(self, image: Image, asked: ResultType = "auto") -> np.dtype[Any] | None:
         """Type of the pixels of the result for an image; None: float32, whose digits are all kept.
 
@@ -85,7 +85,6 @@ class Target(BaseModel):
             return np.dtype(own)
         colours = self.channels == ("red", "green", "blue")
         return np.dtype(own) if colours and own.startswith("uint") else None
-
 
 
 class Description(BaseModel):
@@ -183,8 +182,8 @@ class Model:
         diameter: float | str | None = None,
         axes: str | None = None,
         scene: int | str | None = None,
-        dtype: ResultType = "auto",
         channels: Sequence[int] | None = None,
+        dtype: ResultType = "auto",
         options: RunOptions | None = None,
         keep_maps: bool = False,
         keep_spread: bool = False,
@@ -201,9 +200,9 @@ class Model:
             know their pixel size; None: the model finds it.
         axes : of the array, or of a file that does not say (``"TYX!"``: or that is wrong).
         scene : number (from 0) or name of the image in a file that holds several; None: the first.
+        channels : channels of the image to use.
         dtype : of the pixels of the result of a model of images: "float32"; "target", that of its
             targets (of integers, rounded); "auto": "target" for colour pictures, else "float32".
-        channels : channels of the image to use.
         options : tiles, device, precision.
         keep_maps : keep the posterior in the prediction, to decode it again.
         keep_spread : keep all maps of uncertainty in the prediction.
@@ -283,19 +282,16 @@ class Model:
         return self._runners[key]
 
     def save(self, folder: str | Path) -> Path:
-        """Write the model as a folder, complete or not at all; an older one is replaced."""
+        """Write the model as a folder, complete or not at all; an older one is replaced.
+
+        Its description ends with the hashes of its files, by which `load` knows them again.
+        """
         from safetensors.torch import save
 
         from delineate.io import atomic_path
 
         with atomic_path(Path(folder)) as temporary:
             temporary.mkdir(parents=True)
-            text = yaml.safe_dump(
-                self.description.model_dump(mode="json", by_alias=True),
-                sort_keys=False,
-                allow_unicode=True,
-            )
-            (temporary / FILE).write_text(text, encoding="utf-8")
             for number, weights in enumerate(self.members):
                 # Clones, since tied weights share memory; bytes, since the library's own files
                 # are for their owner only.
@@ -308,6 +304,10 @@ class Model:
             (temporary / "card.md").write_text(self.card, encoding="utf-8")
             if self.back is not None:
                 self.back.save(temporary / BACK)
+            values = self.description.model_dump(mode="json", by_alias=True)
+            values[CHECKSUMS] = checksums(temporary)
+            text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+            (temporary / FILE).write_text(text, encoding="utf-8")
         return Path(folder)
 
     def sha256(self) -> str:
@@ -386,7 +386,8 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
 
     Raises
     ------
-    ModelError : there is no such model, or its files are damaged.
+    ModelError : there is no such model, its files are damaged or not those that were saved, or
+        this version does not understand its description.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file as load_arrays
@@ -411,7 +412,10 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
             raise ModelError(
                 f"{folder}: written by a newer version (schema {schema}): update delineate"
             )
-        description = Description.model_validate(values)
+        if not isinstance(values, dict):
+            raise ModelError(f"{folder}: the model is damaged: {FILE} holds no description")
+        check_files(folder, values.pop(CHECKSUMS, None))
+        description = _described(folder, values)
         files = sorted(folder.glob("member-*.safetensors"), key=_number)
         members = tuple(load_file(f) for f in files)
         scale_file = folder / "scale.safetensors"
@@ -449,6 +453,24 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
         source=folder,
         allow_imports=allow_imports,
     )
+
+
+def _described(folder: Path, values: dict[str, Any]) -> Description:
+    """The description that `model.yaml` holds.
+
+    Raises
+    ------
+    ModelError : it is not valid; each wrong entry is named.
+    """
+    try:
+        if isinstance(recipe := values.get("recipe"), dict):
+            values = {**values, "recipe": Recipe.build(recipe, "its recipe")}
+        return Description.model_validate(values)
+    except RecipeError as error:
+        raise not_valid(folder, values, str(error).splitlines()) from error
+    except ValidationError as error:
+        known = {info.alias or name: info for name, info in Description.model_fields.items()}
+        raise not_valid(folder, values, explain(error, known)) from error
 
 
 def _number(file: Path) -> int:
