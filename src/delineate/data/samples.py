@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,10 +77,14 @@ class Preparation:
     needs_truth: bool = True
 
     def key(self, pair: Pair) -> str:
-        """Name of the file that holds the sample of a pair: a hash of all that it depends on."""
+        """Name of the file that holds the sample of a pair: a hash of all that it depends on.
+
+        Of the method these are the fields that its encoding depends on (`Method.encoding`).
+        """
         files = [pair.image, pair.labels, pair.classes, pair.soft, pair.target, pair.cost]
         stamps = [f and _stamp(f) for f in files]
-        text = repr((FORMAT, self, stamps, pair.time, pair.only))
+        others = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "method"}
+        text = repr((FORMAT, self.method.encoding, others, stamps, pair.time, pair.only))
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -56,6 +56,10 @@ class Method(BaseModel, ABC):
     """The score that decides which weights are best."""
     truth: ClassVar[Truth] = "objects"
     """What `encode` is given: ids of objects, the class of each pixel, or a normalised image."""
+    unencoded: ClassVar[frozenset[str]] = frozenset()
+    """Fields that `encode` does not depend on, neither in what it gives nor in what it refuses:
+    where they alone differ, prepared images are shared. A subclass that lets `encode` depend on one
+    of them takes it out."""
 
     @abstractmethod
     def out_channels(self, ndim: int) -> int:
@@ -80,6 +84,14 @@ class Method(BaseModel, ABC):
         classes : beside objects, the class of each pixel; beside classes, soft truth
             (K, spatial axes).
         """
+
+    @property
+    def encoding(self) -> tuple[str, tuple[tuple[str, Any], ...]]:
+        """What targets depend on: the class of the method, and its fields but `unencoded`."""
+        kind = type(self)
+        own = ((name, getattr(self, name)) for name in kind.model_fields)
+        kept = tuple((name, value) for name, value in own if name not in self.unencoded)
+        return f"{kind.__module__}.{kind.__qualname__}", kept
 
     @abstractmethod
     def loss(self, output: Tensor, targets: Tensor, valid: Tensor) -> Tensor:

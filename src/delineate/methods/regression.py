@@ -29,6 +29,9 @@ class Regression(Method):
 
     monitor: ClassVar[str] = "pearson"
     truth: ClassVar[Truth] = "image"
+    unencoded: ClassVar[frozenset[str]] = frozenset(
+        {"l1", "l2", "huber", "huber_delta", "ssim", "noise"}
+    )
 
     name: Literal["regression"] = "regression"
     channels: int = Field(1, ge=1, description="channels of the image that is wanted")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 class Segmentation(Method):
     """A method whose maps hold the probabilities of classes, and whose result is labels."""
+
+    unencoded: ClassVar[frozenset[str]] = frozenset({"temperature"})
 
     temperature: float = Field(
         1.0, gt=0, description="divides logits, so that probabilities are as sure as they are right"

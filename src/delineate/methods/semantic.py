@@ -32,6 +32,15 @@ class Semantic(Segmentation):
 
     monitor: ClassVar[str] = "dice"
     truth: ClassVar[Truth] = "classes"
+    unencoded: ClassVar[frozenset[str]] = Segmentation.unencoded | {
+        "focal_gamma",
+        "tversky_alpha",
+        "tversky_beta",
+        "class_weights",
+        "threshold",
+        "connectivity",
+        "min_size",
+    }
 
     name: Literal["semantic"] = "semantic"
     classes: int = Field(2, ge=2, le=255, description="classes, background among them")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,13 @@ class Flows(Segmentation):
     Maps are the flow along each spatial axis in units of the unit vector, the probability of being
     inside an object and, with classes, the probabilities of background and of each class.
     """
+
+    unencoded: ClassVar[frozenset[str]] = Segmentation.unencoded | {
+        "threshold",
+        "flow_threshold",
+        "min_size",
+        "fill_holes",
+    }
 
     name: Literal["flows"] = "flows"
     classes: int = Field(0, ge=0, description="classes of objects; 0: objects have no class")
