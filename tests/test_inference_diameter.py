@@ -63,3 +63,20 @@ def test_length_without_pixel_size() -> None:
 def test_diameter_that_would_blow_up_the_image(field: tuple[np.ndarray, np.ndarray]) -> None:
     with pytest.raises(ImageError, match="enlarged 67 times"):
         dome_model().predict(field[0], diameter=0.3)
+
+
+@pytest.mark.parametrize("diameter", [1e9, 161, "1mm"])
+def test_objects_larger_than_the_whole_image_are_refused(diameter: float | str) -> None:
+    """The image would be shrunk to a few pixels, in which nothing is found."""
+    pixels = domes((120, 160), 20, 3)[0]
+    image = Image(pixels, "YX", {"Y": 0.5, "X": 0.5})
+    with pytest.raises(ImageError, match=r"pixels are larger than the whole image \(120 by 160"):
+        dome_model().predict(image, diameter=diameter, options=EXACT)
+
+
+def test_a_part_of_an_object_need_not_be_shrunk() -> None:
+    """A crop smaller than its object, which the network knows as it is."""
+    found = dome_model().predict(np.zeros((12, 12), np.uint8), diameter=18, options=EXACT)
+    assert found.labels.max() == 0
+    line = np.zeros((1, 160), np.uint8)
+    assert dome_model().predict(line, diameter=60, options=EXACT).labels.max() == 0

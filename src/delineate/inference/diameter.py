@@ -7,6 +7,9 @@ import re
 from delineate.errors import ImageError
 from delineate.image import Image
 
+ENLARGE = 20.0
+"""Images are enlarged by at most this factor; a smaller diameter is taken for a mistake."""
+
 _MICROMETRES = {"um": 1.0, "µm": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3}
 
 
@@ -48,3 +51,29 @@ def diameter_in_pixels(diameter: float | str | None, image: Image) -> float | No
             "diameter in pixels"
         )
     return value * _MICROMETRES[unit] / (size * known)
+
+
+def check_diameter(diameter: float, common: float, image: Image) -> None:
+    """Whether an image can be brought from one diameter of its objects to another, in pixels.
+
+    Parameters
+    ----------
+    diameter : of the objects of the image.
+    common : of those that the network knows.
+
+    Raises
+    ------
+    ImageError : it would be enlarged more than `ENLARGE` times, or be shrunk though its objects
+        were larger than itself.
+    """
+    sides = [image.sizes[axis] for axis in "ZYX" if axis in image.axes]
+    if common / diameter > ENLARGE:
+        wrong = f"too small, the image would be enlarged {common / diameter:.0f} times"
+    elif diameter > max(common, *sides):
+        wrong = f"larger than the whole image ({' by '.join(map(str, sides))} pixels)"
+    else:
+        return
+    raise ImageError(
+        f"{image.source or 'the image'}: objects of {diameter:g} pixels are {wrong}; give the "
+        "diameter in pixels, or with its unit, such as 8um"
+    )

@@ -18,7 +18,7 @@ from delineate.data.resize import resize_linear, scaled_shape
 from delineate.errors import AxesError, ImageError
 from delineate.image import Image
 from delineate.inference.decode import decode_point, image_point
-from delineate.inference.diameter import diameter_in_pixels
+from delineate.inference.diameter import check_diameter, diameter_in_pixels
 from delineate.inference.posterior import Posterior, mean_features
 from delineate.inference.prediction import Prediction, over_time
 from delineate.inference.runner import Progress, Runner
@@ -29,11 +29,9 @@ from delineate.methods.regression import Regression
 
 log = logging.getLogger("delineate")
 
-ENLARGE = 20.0
-"""Images are enlarged by at most this factor; a smaller diameter is taken for a mistake."""
-
 ENLARGE_UNASKED = 5.0
-"""The same where no diameter is given: what a network sees in noise must not fill the memory."""
+"""Images are enlarged by at most this factor where no diameter is given: what a network sees in
+noise must not fill the memory."""
 
 
 def predict(
@@ -71,12 +69,8 @@ def predict(
     if 0 in image.shape:
         raise ImageError(f"{image.source or 'the image'} has no pixels (shape {image.shape})")
     known = diameter_in_pixels(diameter, image)
-    if known is not None and common is not None and common / known > ENLARGE:
-        raise ImageError(
-            f"{image.source or 'the image'}: objects of {known:g} pixels are too small, the image "
-            f"would be enlarged {common / known:.0f} times; give the diameter in pixels, or with "
-            "its unit, such as 8um"
-        )
+    if known is not None and common is not None:
+        check_diameter(known, common, image)
     if runner.ndim == 3 and "Z" not in image.axes:
         raise AxesError(f"{image.source or 'the image'} has axes {image.axes}; the model needs Z")
     points = range(image.sizes["T"]) if "T" in image.axes else [None]
