@@ -21,7 +21,7 @@ from delineate.review.trust_charts import (
     in_order,
     side_by_side,
 )
-from delineate.uncertainty import risk_coverage, verification
+from delineate.uncertainty import Reference, risk_coverage, verification
 from judged_runs import U, chart, circles, judged, quality, reference, three
 from test_review_report import HOSTILE, Page, page_of, table
 
@@ -195,3 +195,25 @@ def test_no_proof_of_a_difference_is_not_called_equality(
 ) -> None:
     row = Beside("anna", n, 0.8, 0.8 - difference, difference, -0.05, 0.07, 0.3, p)
     assert in_words(row) == said
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_fewer_than_three_points_are_told_in_a_sentence(tmp_path: Path, n: int) -> None:
+    images = dict(list(three().items())[:n])
+    few = Reference(("r1", "r2", "r3")[:n], (0.1, 0.2, 0.3)[:n], (0.9, 0.7, 0.5)[:n], "map")
+    found = quality(**few.to_dict(), expected={}, no_expectation="too few")
+    page, text = page_of(judged(tmp_path / "out", images, quality=found))
+    drawn = [f"Uncertainty of {n}", f"Novelty of {n}", f"mAP against uncertainty: {n}"]
+    shown = [f'aria-label="{label}' in text for label in drawn]
+    told = [
+        "worst: uncertainty 0.120, unlike the training images; middle: uncertainty 0.0600",
+        "worst: novelty 5.80; middle: novelty 3.40. How far the network's features",
+        "Uncertainty and mAP are known of too few images for a chart: reference r1: mAP 0.900, "
+        "uncertainty 0.100; reference r2: mAP 0.700, uncertainty 0.200.",
+    ]
+    if n == 3:
+        assert shown == [True] * 3 and not any(said in page.text for said in told)
+        return
+    assert shown == [False] * 3
+    for said in told:
+        assert said in page.text, said

@@ -129,7 +129,9 @@ def test_equal_uncertainties_and_equal_scores() -> None:
 def test_with_few_references_nothing_is_estimated_and_the_reason_given() -> None:
     u, score = images(MINIMUM_REFERENCES, rng())
     few = ExpectedScore(reference(np.r_[u[1:], NAN], score))
-    assert few.reason.startswith("9 reference images") and "10" in few.reason
+    assert few.reason.startswith("9 reference images have") and "10" in few.reason
+    one = ExpectedScore(reference(u[:1], score[:1]))
+    assert one.reason.startswith("1 reference image has an uncertainty;")
     assert all(math.isnan(v) for v in few.estimate(0.05)[:3])
     assert math.isnan(few.batch([0.05], rng()).value)
     enough = ExpectedScore(reference(u, score))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from math import isfinite
 
@@ -22,6 +23,9 @@ _ORIGINS = {
 }
 
 
+_FEWEST = 3
+"""Points of a chart; fewer are told in a sentence."""
+_QUALITY = "What uncertainty meant for quality"
 _UNIT = "Uncertainty U"
 """What images are sorted, drawn and judged by: the predictive uncertainty."""
 
@@ -58,11 +62,14 @@ def scores(page: Page, quality: Quality | None, truth: Truth | None) -> str:
             ticks.append(Point(u, 0.0, text, anchor))
     if not reference and not images:
         return ""
+    name = quality.metric if quality else truth.name if truth else "Score"
+    if len(few := [*reference, *images]) < _FEWEST:
+        text = f"Uncertainty and {name} are known of too few images for a chart: {_listed(few)}."
+        return _figure(_QUALITY, text)
     if quality is not None and not quality.expected.reason:
         highest = max([m.x for m in (*reference, *images)] + [p.x for p in ticks])
         places = np.linspace(0, 1.06 * highest, 60).tolist()
         line = [(u, quality.expected.estimate(u).value) for u in places]
-    name = quality.metric if quality else truth.name if truth else "Score"
     told = []
     if quality is not None:
         count = plural(len(reference), "reference image")
@@ -88,10 +95,15 @@ def scores(page: Page, quality: Quality | None, truth: Truth | None) -> str:
         (_UNIT, name),
         f"{name} against uncertainty: {len(reference)} reference images, {len(images)} of the run",
     )  # fmt: skip
-    return _figure("What uncertainty meant for quality", " ".join(told), drawing)
+    return _figure(_QUALITY, " ".join(told), drawing)
 
 
-def _figure(title: str, text: str, drawing: str) -> str:
+def _listed(marks: Sequence[Mark]) -> str:
+    """In words what a chart of so few points would show."""
+    return "; ".join(mark.label for mark in marks)
+
+
+def _figure(title: str, text: str, drawing: str = "") -> str:
     return (
         f"<figure><figcaption><h2>{title}</h2><p>{escape(text)}</p></figcaption>{drawing}</figure>"
     )
@@ -107,11 +119,12 @@ def order(page: Page, quality: Quality | None) -> str:
              i.trust.verdict)
         for i, u in values
     ]  # fmt: skip
-    told = "Each dot an image of this run; click to see it."
+    few = len(marks) < _FEWEST
+    told = f"{_listed(marks)}." if few else "Each dot an image of this run; click to see it."
     curve: list[float] = []
     if quality is not None:
         curve = sorted(quality.reference.known()[0].tolist(), reverse=True)
-        told += " The grey line: the reference images, in their own order."
+        told += "" if few else " The grey line: the reference images, in their own order."
         beyond = sum(u > curve[0] for _, u in values) if curve else 0
         if beyond:
             told += (
@@ -129,7 +142,8 @@ def order(page: Page, quality: Quality | None) -> str:
     if quality is not None and quality.required is not None and isfinite(quality.u_min):
         limit = Limit(quality.u_min, f"verify from {measured(quality.u_min)}")
     title = f"Uncertainty of {plural(len(marks), 'image')}, the highest first"
-    drawing = in_order(marks, limit, curve, _UNIT, title, "Images, most uncertain first")
+    across = "Images, most uncertain first"
+    drawing = "" if few else in_order(marks, limit, curve, _UNIT, title, across)
     return _figure("Images in order of uncertainty", told, drawing)
 
 
@@ -144,11 +158,13 @@ def novelty(page: Page) -> str:
              page.anchors[i.name], "novel" if is_novel(i.trust.novelty) else "")
         for i in images
     ]  # fmt: skip
-    drawing = in_order(
+    few = len(marks) < _FEWEST
+    drawing = "" if few else in_order(
         marks, Limit(1.0, "1 = usual"), (), "Novelty",
         f"Novelty of {plural(len(marks), 'image')}, the highest first", "Images, most novel first",
     )  # fmt: skip
-    text = (
+    text = f"{_listed(marks)}. " if few else ""
+    text += (
         "How far the network's features of an image lie from those of the training images; 1 is "
         f"usual for images like these. Of an image above {NOVEL:g}, no estimate here holds."
     )

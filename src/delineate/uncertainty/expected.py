@@ -90,7 +90,8 @@ class ExpectedScore:
         if n >= MINIMUM_REFERENCES:
             return ""
         needed = f"an estimate needs at least {MINIMUM_REFERENCES}"
-        return f"{n} reference images have an uncertainty; {needed}"
+        known = "1 reference image has" if n == 1 else f"{n} reference images have"
+        return f"{known} an uncertainty; {needed}"
 
     def estimate(self, uncertainty: float | None) -> ScoreEstimate:
         """Estimated score of an image with this U, with a prediction interval.
