@@ -83,7 +83,7 @@ def map_target(
                 "none: choose another kind for unpaired data"
             )
         single = single_precision(pixels, rule, name)
-        found = matched(single.pixels, image.single.pixels, image.intensity)
+        found = matched(single.pixels, image.single.pixels, image.intensity, name)
         target = Mapped(single, found, name)
     elif rule is None and image is not None:
         single = replace(image.single, pixels=image.single.alike(pixels))

@@ -126,7 +126,12 @@ class Normalise(BaseModel):
         return slice(start, start + count)
 
 
-def matched(target: NDArray[Any], image: NDArray[Any], intensity: Intensity) -> Intensity:
+def matched(
+    target: NDArray[Any],
+    image: NDArray[Any],
+    intensity: Intensity,
+    name: str = "the target",
+) -> Intensity:
     """The map of a target that brings it to the scale of its image, then as that is normalised.
 
     image ≈ α · target + β by least squares over the pixels, channel by channel (the first of the
@@ -137,10 +142,11 @@ def matched(target: NDArray[Any], image: NDArray[Any], intensity: Intensity) -> 
     ----------
     target, image : (channels, spatial axes).
     intensity : of the image.
+    name : what messages call the target.
 
     Raises
     ------
-    DataError : target and image do not resemble each other.
+    DataError : target and image do not resemble each other, or the image alone is constant.
     """
     wanted = grid_sample(target).reshape(len(target), -1).astype(np.float64)
     seen = grid_sample(image).reshape(len(image), -1).astype(np.float64)
@@ -150,10 +156,16 @@ def matched(target: NDArray[Any], image: NDArray[Any], intensity: Intensity) -> 
     centred = wanted - wanted.mean(axis=1, keepdims=True)
     variance = (centred**2).mean(axis=1)
     alpha = (centred * seen).mean(axis=1) / np.where(variance > 0, variance, 1.0)
+    remedy = "leave this pair out, or choose another normalise_target.kind than match"
+    flat = np.ptp(seen, axis=1) == 0
+    if (flat & (variance > 0)).any():
+        raise DataError(
+            f"the image is constant, so that {name} cannot be brought to its scale: {remedy}"
+        )
     if (alpha[variance > 0] <= 0).any():
         raise DataError(
-            "the target does not look like its image (their correlation is not positive), so that "
-            "it cannot be brought to its scale: choose another normalise_target.kind than match"
+            f"{name} does not look like its image (their correlation is not positive), so that it "
+            f"cannot be brought to its scale: {remedy}"
         )
     alpha = np.where(variance > 0, alpha, 1.0)  # of a target without structure the mean remains
     beta = seen.mean(axis=1) - alpha * wanted.mean(axis=1)

@@ -222,7 +222,8 @@ def _encode(pair: Pair, how: Preparation) -> _Made:
         image = resize_linear(seen.normalised(), shape)
     wanted: Mapped | None = None
     if known is not None and known.image is not None:
-        wanted = map_target(known.image, how.normalise_target, seen, how.normalise, "the target")
+        name = f"the target {pair.truth('image')}"
+        wanted = map_target(known.image, how.normalise_target, seen, how.normalise, name)
     if known is None:
         truth = unknown(shape, _cost_alone(pair, how, spatial, shape))
     else:
