@@ -30,6 +30,19 @@ def test_a_run_is_judged_and_held_against_truth_and_experts(
     assert "an estimate" in shown.out
     assert f"report → {out / 'report.html'}" in shown.err
     assert {r["verdict"] for r in rows(out)} == {"verify", "accept", ""}
+    assert "new images may well score lower than estimated" in shown.out
+    assert "reference images decides" not in shown.out  # ten of them are more certain
+    assert call("review", out, "--required", "0.9") == 0
+    assert "one of 20 reference images decides" in capsys.readouterr().out
+    assert call("review", out, "--required", "0.3", "--risk", "0.2") == 0
+    assert "at a risk of 0.2" in capsys.readouterr().out
+    assert call("review", out) == 0  # what was asked for stays
+    assert "at a risk of 0.2" in capsys.readouterr().out
+    assert call("review", out, "--risk", "0.1") == 0
+    assert "--risk 0.1 accepts no image: it takes 29" in capsys.readouterr().out
+    assert {r["verdict"] for r in rows(out)} == {"verify", ""}
+    assert call("review", out, "--required", "0.6") == 0
+    assert "at a risk" not in capsys.readouterr().out
     assert call("review", out, "--truth", truth, "--experts", anna, ben) == 0
     shown = capsys.readouterr()
     assert "true mean Dice" in shown.out and "model less ben" in shown.out
@@ -46,11 +59,13 @@ def test_errors_say_what_to_do_without_a_traceback(
     assert call("review", out, "--required", "0.8") == 2
     error = capsys.readouterr().err
     assert "--truth" in error and "Traceback" not in error
+    assert call("review", out, "--risk", "0.2") == 2
+    assert "add --required" in capsys.readouterr().err
 
 
 def test_help_shows_how(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("review", "--help") == 0
     page = capsys.readouterr().out
     assert "delineate review out --truth consensus --experts anna/ ben/ carla/" in page
-    for option in ("--required", "--truth", "--experts", "--pattern"):
+    for option in ("--required", "--risk", "--truth", "--experts", "--pattern"):
         assert option in page

@@ -62,6 +62,18 @@ def test_the_run_is_summed_up_with_its_estimate_marked_as_one(tmp_path: Path) ->
         ({"measure": "aleatoric"}, "which has no epistemic part"),
         ({"measure": "aleatoric"}, "the score to expect, by the aleatoric part alone"),
         ({"metric": HOSTILE}, f"Required {HOSTILE}"),
+        ({}, "the reference images also chose weights and thresholds of the model"),
+        ({"required": 0.95}, "One of 20 reference images decides: r1 has mAP 0.920"),
+        (
+            {"required": 0.3, "risk": 0.2, "u_min": 0.18},
+            "from an uncertainty of 0.180 on, and so are images in which nothing was found and "
+            "those unlike the training images. Accepted images: with 95% confidence at most 20% of "
+            "such images miss mAP 0.3; of the 17 most certain reference images none does.",
+        ),
+        ({"risk": 0.1, "u_min": 0.0}, "whatever its uncertainty. --risk 0.1 accepts no image"),
+        ({"risk": 0.1, "u_min": 0.0}, "the reference vouches for no image"),
+        ({"risk": 0.1, "u_min": 0.0}, "as you asked for, at a risk of 10\u2009%"),
+        ({"risk": 0.9, "u_min": None}, "is marked verify only if among images in which nothing"),
     ],
 )
 def test_what_the_reference_cannot_tell_is_said(

@@ -37,6 +37,7 @@ def predict(
     threads: int | None = None,
     uncertainty: bool = False,
     required: float | None = None,
+    risk: float | None = None,
     keep_maps: bool = False,
     rois: bool = False,
     geojson: bool = False,
@@ -108,7 +109,11 @@ def predict(
     required
         Score that is good enough, 0 to 1 (0.8: mean AP, or Dice, as the model was scored): images
         whose uncertainty does not vouch for it are marked "verify", as are images unlike the
-        training images.
+        training images. All reference images of so little uncertainty as an accepted one were good
+        enough.
+    risk
+        Share of the accepted images that may miss the required score, such as 0.2: fewer need a
+        person. See `delineate review --help`.
     keep_maps
         Keep the network's maps, for `delineate decode`.
     rois
@@ -156,6 +161,7 @@ def predict(
         ),
         decoding={k: v for k, v in decoding.items() if v is not None},
         required=required,
+        risk=risk,
     )
     outputs = Outputs(
         maps=keep_maps,
@@ -191,6 +197,8 @@ def conclude(summary: Summary, out: Path) -> int:
         stay = "stays" if summary.earlier == 1 else "stay"
         images = plural(summary.earlier, "image")
         say(f"{images} of earlier calls {stay} in {out}, in its tables and its report")
+    for line in summary.verdicts:
+        say(line)
     if summary.failed:
         say(f"delineate: {plural(summary.failed, 'image')} failed, see {out / 'images.csv'}")
     return 1 if summary.failed else 0

@@ -15,6 +15,7 @@ def review(
     /,
     *,
     required: float | None = None,
+    risk: float | None = None,
     truth: Path | None = None,
     experts: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
     pattern: str | None = None,
@@ -27,6 +28,11 @@ def review(
     Which images must a person look at for a mean AP (or Dice, as the model was scored) of 0.8?
 
         delineate review out --required 0.8
+
+    One reference image that failed in spite of little uncertainty can make every image one to
+    verify. Rather let a fifth of the accepted images fall short at most:
+
+        delineate review out --required 0.5 --risk 0.2
 
     How good are the results, and does uncertainty find the bad ones? (Adds review-scores.csv,
     review-ranking.csv and review-curve.csv.)
@@ -44,6 +50,12 @@ def review(
     required
         Score that is good enough, 0 to 1: images whose uncertainty does not vouch for it are
         marked "verify", as are images unlike the training images, which no uncertainty vouches for.
+        All reference images of so little uncertainty as an accepted one were good enough; fewer
+        images need a person with --risk.
+    risk
+        Share of the accepted images that may miss the required score, such as 0.2: images are
+        accepted up to the uncertainty at which the reference images show, with 95 % confidence,
+        that no more do. 0.2 takes 14 reference images at least, 0.1 takes 29.
     truth
         Folder of true labels (or images of classes) with the names of the images; some may lack.
     experts
@@ -57,6 +69,7 @@ def review(
         found = review_folder(
             run,
             required=required,
+            risk=risk,
             truth=truth,
             experts=experts,
             pattern=pattern,

@@ -184,9 +184,11 @@ _TRUSTED = {
     "known to models with method.noise only; sharper images help. Epistemic: the turns or members "
     "of the model disagree; more training images like this one help. A single draw has none.",
     "Verdict and expected score": "Verify: as uncertain as a reference image that missed the "
-    "required score, without an uncertainty, or unlike the training images. The expected "
-    "score is an estimate: a line through the reference images, with a 90 % prediction interval. "
-    "It holds for images like the reference.",
+    "required score (or, where a risk was given, too uncertain for it), without an uncertainty, or "
+    "unlike the training images. The expected score is an estimate: a line through the reference "
+    "images, with a 90 % prediction interval. "
+    "It holds for images like the reference, which also chose weights and thresholds of the model: "
+    "new images may well score lower.",
 }
 _KENDALL = (
     "Kendall A, Gal Y. What uncertainties do we need in Bayesian deep learning for computer "

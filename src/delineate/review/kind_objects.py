@@ -197,9 +197,11 @@ _TRUSTED = {
     "images help. Epistemic: the passes or members of the model disagree; more labelled images "
     "like this one help. A single pass has no epistemic part.",
     "Verdict and expected score": "Verify: as uncertain as a reference image that missed the "
-    "required score, without any find, or unlike the training images. The expected "
-    "score is an estimate: a line through the reference images, with a 90 % prediction interval. "
-    "It holds for images like the reference.",
+    "required score (or, where a risk was given, too uncertain for it), without any find, or "
+    "unlike the training images. The expected score is an estimate: a line through the reference "
+    "images, with a 90 % prediction interval. "
+    "It holds for images like the reference, which also chose weights and thresholds of the model: "
+    "new images may well score lower.",
 }
 
 OBJECTS = Kind(

@@ -11,6 +11,7 @@ from delineate.review.page import Page, plural
 from delineate.review.report_calibration import calibration
 from delineate.review.run_trust import MEASURES, Quality, Ranked, Truth
 from delineate.review.trust_figures import checking, novelty, order, scores
+from delineate.review.verdict_words import OPTIMISTIC, rests_on
 from delineate.uncertainty.novelty import NOVEL, is_novel
 from delineate.uncertainty.quality import UNLIKE
 
@@ -41,6 +42,8 @@ def trust(page: Page) -> str:
     ]
     numbers = _tiles(page, quality, truth)
     lead = f"<p>{_lead(page, quality)}</p>"
+    if quality is not None and quality.mean is not None:
+        lead += f"<p>An expected score is an estimate: {escape(OPTIMISTIC)}.</p>"
     if quality is None:
         lead += _unlike(page, "come first in the queue")
     else:
@@ -98,8 +101,16 @@ def _lead(page: Page, quality: Quality | None) -> str:
             "--required 0.8</code> adds them without predicting again."
         )
     score = f"{escape(quality.metric)} of {quality.required:.2f}"
+    accepted = sum(image.trust.verdict == "accept" for image in run.done)
+    why = rests_on(quality.reference, quality.required, quality.risk, quality.metric, accepted)
+    why = f" {escape(why[0].upper() + why[1:])}." if why else ""
     known = any(isfinite(image.trust.novelty) for image in run.done)
     others = f"images {words.unverified}" + (f" and those {UNLIKE}" if known else "")
+    if quality.risk is not None:
+        which = f"from an uncertainty of {measured(quality.u_min)} on, and so are {others}"
+        if not quality.u_min or not isfinite(quality.u_min):
+            which = "whatever its uncertainty" if not quality.u_min else f"only if among {others}"
+        return f"An image is marked <b>verify</b> {which}.{why}"
     if not isfinite(quality.u_min):
         return (
             f"All reference images reached the required {score}: no uncertainty is known to mean "
@@ -111,7 +122,7 @@ def _lead(page: Page, quality: Quality | None) -> str:
     return (
         "An image is marked <b>verify</b> where it is as uncertain as a reference image that "
         f"missed the required {score}, and so are {others}. <b>Accept</b> means: all reference "
-        f"images of so little uncertainty were good enough.{strange}"
+        f"images of so little uncertainty were good enough.{strange}{why}"
     )
 
 
@@ -123,10 +134,10 @@ def _tiles(page: Page, quality: Quality | None, truth: Truth | None) -> str:
         count = sum(i.trust.verdict == "verify" for i in done)
         share = f"{100 * count / max(1, len(done)):.0f}\u2009% of the images"
         shown.append(("To verify", f"{count:,} of {len(done):,}", share))
-        shown.append((f"Required {quality.metric}", f"{quality.required:.2f}", "as you asked for"))
-        limit = measured(quality.u_min) if isfinite(quality.u_min) else "–"
-        said = "uncertainty U" + page.kind.trust.besides(quality.u_min)
-        shown.append(("Verify from", limit, said if isfinite(quality.u_min) else "none fell short"))
+        asked = "" if quality.risk is None else f", at a risk of {100 * quality.risk:g}\u2009%"
+        told = f"as you asked for{asked}"
+        shown.append((f"Required {quality.metric}", f"{quality.required:.2f}", told))
+        shown.append(("Verify from", *_limit(page, quality)))
     if quality is not None:
         name = f"Expected mean {quality.metric}"
         if quality.mean is None:
@@ -144,6 +155,15 @@ def _tiles(page: Page, quality: Quality | None, truth: Truth | None) -> str:
         for name, value, sub in shown
     )
     return f'<dl class="tiles few">{items}</dl>' if shown else ""
+
+
+def _limit(page: Page, quality: Quality) -> tuple[str, str]:
+    """From which uncertainty on images are verified, and what it is."""
+    if not isfinite(quality.u_min):
+        return "–", "none fell short" if quality.risk is None else "none is too uncertain"
+    if not quality.u_min:
+        return measured(0.0), "the reference vouches for no image"
+    return measured(quality.u_min), "uncertainty U" + page.kind.trust.besides(quality.u_min)
 
 
 def coverage(

@@ -85,8 +85,9 @@ class Quality:
     """What the model's reference lets expect of the run.
 
     `required` is the score that is good enough; None: none was given. `u_min` is the uncertainty
-    from which images are to be verified, infinite where no reference image falls short. `mean` is
-    the estimated mean score of the run; None for the `reason`.
+    from which images are to be verified, infinite where none is too high and 0 where all are.
+    `mean` is the estimated mean score of the run; None for the `reason`. `risk` is the share of the
+    accepted images that may miss the required score; None where U_min decides.
     """
 
     reference: Reference
@@ -95,6 +96,7 @@ class Quality:
     mean: Interval | None
     reason: str
     ranked: Ranked
+    risk: float | None = None
 
     @property
     def metric(self) -> str:
@@ -215,6 +217,7 @@ def _quality(saved: Mapping[str, Any], seed: Any) -> Quality:
         mean,
         str(saved.get("no_expectation") or ""),
         ranked,
+        risk if isfinite(risk := finite(saved.get("risk"))) else None,
     )
 
 

@@ -18,8 +18,9 @@ from delineate.uncertainty.novelty import NOVEL, is_novel
 from delineate.uncertainty.quality import UNLIKE
 
 _ORIGINS = {
-    "held-out": "not trained on",
-    "out-of-fold": "each predicted by the member of the ensemble that had not seen it",
+    "held-out": "not trained on, but used to choose weights and thresholds",
+    "out-of-fold": "each predicted by the member of the ensemble that had not seen it, whose "
+    "weights and thresholds they chose",
 }
 
 
@@ -89,7 +90,7 @@ def scores(page: Page, quality: Quality | None, truth: Truth | None) -> str:
         )
     drawing = against_score(
         reference, images, ticks, line,
-        Limit(quality.u_min, f"verify from {measured(quality.u_min)}")
+        _from(quality)
         if quality is not None and required is not None and isfinite(quality.u_min) else None,
         None if required is None else Limit(required, f"required {required:.2f}"),
         (_UNIT, name),
@@ -101,6 +102,12 @@ def scores(page: Page, quality: Quality | None, truth: Truth | None) -> str:
 def _listed(marks: Sequence[Mark]) -> str:
     """In words what a chart of so few points would show."""
     return "; ".join(mark.label for mark in marks)
+
+
+def _from(quality: Quality) -> Limit:
+    """From which uncertainty on images are verified, as a line of a chart."""
+    told = f"verify from {measured(quality.u_min)}" if quality.u_min else "verify all"
+    return Limit(quality.u_min, told)
 
 
 def _figure(title: str, text: str, drawing: str = "") -> str:
@@ -140,7 +147,7 @@ def order(page: Page, quality: Quality | None) -> str:
         told += " " + page.kind.trust.without.format(images=plural(empty, "image"), have=have)
     limit = None
     if quality is not None and quality.required is not None and isfinite(quality.u_min):
-        limit = Limit(quality.u_min, f"verify from {measured(quality.u_min)}")
+        limit = _from(quality)
     title = f"Uncertainty of {plural(len(marks), 'image')}, the highest first"
     across = "Images, most uncertain first"
     drawing = "" if few else in_order(marks, limit, curve, _UNIT, title, across)

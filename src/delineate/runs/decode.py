@@ -22,7 +22,6 @@ from delineate.runs.maps import read_maps
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Listener, Summary, run_all
 from delineate.runs.quality import Judge
-from delineate.uncertainty import Reference
 
 
 def decode_folder(
@@ -97,4 +96,4 @@ def _judge(record: dict[str, Any]) -> Judge | None:
     quality = record.get("quality")
     if not quality:
         return None
-    return Judge(Reference.from_dict(quality), quality.get("required"), int(record["seed"]))
+    return Judge.of_run(quality, int(record["seed"]))

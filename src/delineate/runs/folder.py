@@ -200,9 +200,7 @@ class RunFolder:
         there = all((self.folder / table).exists() for table in needed)
         if not there or run is None or run.get("inputs") != [r["input"] for r in records]:
             return False
-        if judge is None or judge.required is None:
-            return True  # a score that a review required may stay
-        return bool((run.get("quality") or {}).get("required") == judge.required)
+        return judge is None or judge.judged_so(run.get("quality"))
 
     def write(self, image: ImageFile, prediction: Prediction, seconds: float) -> dict[str, Any]:
         """Write all results of an image; its record comes last, when all is in place.

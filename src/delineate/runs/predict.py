@@ -40,16 +40,21 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How images are predicted, see `Model.predict`, and the score that is good enough."""
+    """How images are predicted, see `Model.predict`, the score that is good enough, and the risk.
+
+    `risk` is the share of the accepted images that may miss it, see
+    `delineate.uncertainty.thresholds.within_risk`; None: U_min decides.
+    """
 
     diameter: float | str | None = None
     axes: str | None = None
     channels: tuple[int, ...] | None = None
+    dtype: ResultType = "auto"
     run: RunOptions = field(default_factory=RunOptions)
     decoding: dict[str, Any] = field(default_factory=dict)
     required: float | None = None
+    risk: float | None = None
 
-    dtype: ResultType = "auto"
 
 @dataclass(frozen=True)
 class Summary:
@@ -58,6 +63,7 @@ class Summary:
     `before` are those of the `done` that an earlier call had finished. `simplified` are the objects
     whose holes or parts outlines as text have lost, in `simplified_images`. `earlier` are images of
     earlier calls, not counted among the others, that stay in the folder and in its tables.
+    `verdicts` are lines that say how many images are to be verified, and what that rests on.
     """
 
     done: int
@@ -67,6 +73,7 @@ class Summary:
     simplified: int = 0
     simplified_images: int = 0
     earlier: int = 0
+    verdicts: tuple[str, ...] = ()
 
 
 def predict_folder(
@@ -110,6 +117,11 @@ def predict_folder(
         parse_diameter(settings.diameter)
     if model.recipe.method.truth == "image":
         _check_image_settings(model, settings, outputs)
+    elif settings.dtype != "auto":
+        raise ModelError(
+            f"model {model.name} gives labels, in the smallest type that holds their ids: leave "
+            "--dtype out"
+        )
     model.runner(settings.run, **settings.decoding)
     if (common := model.description.diameter) and not model.scale and settings.diameter is None:
         log.warning(
@@ -117,13 +129,8 @@ def predict_folder(
             "no image is scaled; give --diameter",
             model.name,
             common,
-    elif settings.dtype != "auto":
-        raise ModelError(
-            f"model {model.name} gives labels, in the smallest type that holds their ids: leave "
-            "--dtype out"
         )
-        )
-    judge = judge_by(model, settings.required)
+    judge = judge_by(model, settings.required, settings.risk)
     sha = model.sha256()
     run = RunFolder(
         Path(out),
@@ -132,6 +139,7 @@ def predict_folder(
             "diameter": settings.diameter,
             "axes": settings.axes,
             "channels": settings.channels,
+            **({} if settings.dtype == "auto" else {"dtype": settings.dtype}),
             "run": settings.run.model_dump(),
             "decoding": settings.decoding,
         },
@@ -139,7 +147,6 @@ def predict_folder(
         overwrite,
     )
 
-            **({} if settings.dtype == "auto" else {"dtype": settings.dtype}),
     def predict(image: ImageFile, progress: Progress | None) -> Any:
         return model.predict(
             image.path,
@@ -147,6 +154,7 @@ def predict_folder(
             axes=settings.axes,
             scene=image.scene,
             channels=settings.channels,
+            dtype=settings.dtype,
             options=settings.run,
             keep_maps=outputs.maps,
             keep_spread=outputs.uncertainty,
@@ -154,7 +162,6 @@ def predict_folder(
             **settings.decoding,
         )
 
-            dtype=settings.dtype,
     facts = {
         "model": {"name": model.name, "sha256": sha, "path": str(model.source or "")},
         "recipe": model.recipe.model_dump(mode="json"),
@@ -193,25 +200,25 @@ def _check_image_settings(model: Model, settings: Settings, outputs: Outputs) ->
         )
     if outputs.uncertainty and single and not noise:
         log.warning(
-            "model %s tells no uncertainty from a single draw, so that no maps of it are written: "
-            "add --turns 4",
+            "model %s tells no uncertainty from a single draw, so that no maps of it are written"
+            "%s: add --turns 4",
             model.name,
+            "" if model.back is None else ", only of the error of there and back (cycle/)",
         )
 
 
-def judge_by(model: Model, required: float | None) -> Judge | None:
+def judge_by(model: Model, required: float | None, risk: float | None = None) -> Judge | None:
     """How the images of a run are judged; None where the model has no reference.
 
     Raises
     ------
     ModelError : a quality is required, but the model cannot tell what its uncertainty means.
-    DelineateError : the quality is not in [0, 1].
+    DelineateError : the quality or the risk is out of range, or there is a risk without a quality.
     """
-    from delineate.runs.quality import Judge
+    from delineate.runs.quality import Judge, check_asked
     from delineate.uncertainty import Reference
 
-    if required is not None and not 0 <= required <= 1:
-        raise DelineateError(f"a required score of {required:g}: expected 0 to 1, such as 0.8")
+    check_asked(required, risk)
     if model.description.reference is None:
         if required is not None:
             raise ModelError(
@@ -220,7 +227,7 @@ def judge_by(model: Model, required: float | None) -> Judge | None:
             )
         return None
     reference = Reference.from_dict(model.description.reference)
-    return Judge(reference, required, model.recipe.seed)
+    return Judge(reference, required, model.recipe.seed, risk)
 
 
 def run_all(
@@ -266,7 +273,8 @@ def run_all(
     objects = sum(counts) if counts or not good else None
     lost = [n for r in records for n in r["input"].get("simplified", {}).values()]
     failed = len(records) - len(good)
-    return Summary(len(good), failed, objects, before, sum(lost), len(lost), len(stay))
+    told = judge.lines([r["row"] for r in every]) if judge else ()
+    return Summary(len(good), failed, objects, before, sum(lost), len(lost), len(stay), told)
 
 
 def _outcome(row: dict[str, Any]) -> str:

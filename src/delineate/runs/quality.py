@@ -2,9 +2,10 @@
 
 Griebel et al. 2023 (deepflash2), section 2.5: uncertainty says how good a result is, as far as it
 did on images with truth. The verdict compares the predictive U of an image, which tables show and
-queues are sorted by, with U_min of the reference. The expected score goes by the measure of the
-reference. Of images unlike the training images the reference tells nothing: they are to be
-verified, and no score is expected of them.
+queues are sorted by, with U_min of the reference, or with the U below which no more than a given
+share of images falls short. The expected score goes by the measure of the reference. Of images
+unlike the training images the reference tells nothing: they are to be verified, and no score is
+expected of them.
 """
 
 from __future__ import annotations
@@ -12,17 +13,38 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from delineate.errors import DelineateError
+from delineate.review.verdict_words import verdict_lines
 from delineate.runs.tables import number
-from delineate.uncertainty import ExpectedScore, Reference, ranking, u_min, verdict
+from delineate.uncertainty import ExpectedScore, Reference, Threshold, decide, ranking, verdict
 from delineate.uncertainty.novelty import is_novel
-from delineate.uncertainty.quality import reason_to_verify
+from delineate.uncertainty.quality import UNCERTAIN, reason_to_verify
+from delineate.uncertainty.thresholds import check_risk
 
 COLUMNS = {"predictive": "uncertainty", "aleatoric": "aleatoric"}
 """Column of the table of images that holds each measure of a reference."""
+
+
+def check_asked(required: float | None, risk: float | None) -> None:
+    """Whether verdicts can be given by such a score and such a risk.
+
+    Raises
+    ------
+    DelineateError : one is out of range, or there is a risk without a score.
+    """
+    if required is not None and not 0 <= required <= 1:
+        raise DelineateError(f"a required score of {required:g}: expected 0 to 1, such as 0.8")
+    if risk is not None:
+        check_risk(risk)
+        if required is None:
+            raise DelineateError(
+                "--risk is the share of the accepted images that may miss a required score: add "
+                "--required, such as --required 0.5"
+            )
 
 
 def novel(row: Mapping[str, Any]) -> bool:
@@ -40,11 +62,31 @@ class Judge:
     required : score that is good enough, in [0, 1]: it decides the verdict. None gives none but
         to images unlike the training images, which no score would change.
     seed : of the bootstrap.
+    risk : share of the accepted images that may miss the required score; None: U_min decides.
     """
 
     reference: Reference
     required: float | None
     seed: int
+    risk: float | None = None
+
+    @classmethod
+    def of_run(cls, quality: Mapping[str, Any], seed: int) -> Self:
+        """Judges as a run was judged before, by what its ``run.json`` says.
+
+        Raises
+        ------
+        ModelError : the reference is broken.
+        """
+        reference = Reference.from_dict(quality)
+        return cls(reference, quality.get("required"), seed, quality.get("risk"))
+
+    def judged_so(self, quality: Mapping[str, Any] | None) -> bool:
+        """Whether ``run.json`` has these verdicts; where none are asked for, any may stay."""
+        if self.required is None:
+            return True
+        before = quality or {}
+        return bool(before.get("required") == self.required and before.get("risk") == self.risk)
 
     def rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Rows of the table of images with what is expected of each; failed ones stay so."""
@@ -67,7 +109,7 @@ class Judge:
             judged.append(values)
         return judged
 
-    def _verdict(self, row: Mapping[str, Any], threshold: float | None) -> tuple[str, str]:
+    def _verdict(self, row: Mapping[str, Any], threshold: Threshold | None) -> tuple[str, str]:
         """Verdict and reason. Where nothing was found there is no uncertainty, and a person looks;
         images always have something in them, but a single draw tells no uncertainty of it, and
         gives no verdict."""
@@ -75,14 +117,29 @@ class Judge:
         silent = threshold is None or (math.isnan(uncertainty) and "objects" not in row)
         if silent and not is_novel(novelty):
             return "", ""
-        known = uncertainty, math.inf if threshold is None else threshold, novelty
-        return verdict(*known), reason_to_verify(*known)
+        known = uncertainty, math.inf if threshold is None else threshold.value, novelty
+        reason = reason_to_verify(*known)
+        if reason == UNCERTAIN and threshold is not None:
+            reason = threshold.reason
+        return verdict(*known), reason
+
+    def lines(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        """How many of the images are to be verified, and what that rests on; nothing without a
+        required score."""
+        threshold = self._threshold()
+        if threshold is None:
+            return ()
+        done = [self._verdict(row, threshold)[0] for row in rows if row["status"] == "done"]
+        quality = {**self.reference.to_dict(), **self._rule(threshold)}
+        return tuple(verdict_lines(quality, len(done), done.count("verify"), done.count("")))
 
     def facts(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The reference, and what it says of the run as a whole, for ``run.json``.
 
         The expected mean is of ``n`` images; ``missing`` have no uncertainty, ``novel`` are unlike
-        the training images, and of the n ``extrapolated`` lie beyond the reference.
+        the training images, and of the n ``extrapolated`` lie beyond the reference. ``u_min`` is
+        the uncertainty from which images are verified, by whichever rule; of the images of the
+        ``reference`` that have one, so many lie ``below`` it, and ``failed`` of these fell short.
         """
         rng = np.random.default_rng(self.seed)
         expected, threshold = ExpectedScore(self.reference), self._threshold()
@@ -96,9 +153,14 @@ class Judge:
                 "novel": len(done) - len(like),
             },
             "no_expectation": expected.reason,
-            "required": self.required,
-            "u_min": None if threshold is None else _plain(threshold),
+            **self._rule(threshold),
         }
+        if threshold is not None:
+            facts["rests_on"] = {
+                "reference": threshold.known,
+                "below": threshold.below,
+                "failed": threshold.failed,
+            }
         if self.required is not None:
             order = ranking(self.reference, self.required, rng)
             facts["ranking"] = {
@@ -108,8 +170,14 @@ class Judge:
             }
         return facts
 
-    def _threshold(self) -> float | None:
-        return None if self.required is None else u_min(self.reference, self.required)
+    def _rule(self, threshold: Threshold | None) -> dict[str, Any]:
+        limit = None if threshold is None else _plain(threshold.value)
+        return {"required": self.required, "risk": self.risk, "u_min": limit}
+
+    def _threshold(self) -> Threshold | None:
+        if self.required is None:
+            return None
+        return decide(self.reference, self.required, self.risk)
 
     def _comparable(self, row: Mapping[str, Any]) -> float:
         """What an expected score goes by; NaN of an image of which none holds."""

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from delineate.consensus.experts import find_experts
 from delineate.data.layouts import LABEL_SUFFIXES
-from delineate.errors import DataError, DelineateError, ModelError
+from delineate.errors import DataError, ModelError
 from delineate.io import write_table
 from delineate.labels import Table
 from delineate.review.report import write_report
 from delineate.review.run_trust import COMPARISON, EXPERTS, MODEL, metric_name
 from delineate.runs.layout import CURVE, RANKING, SCORES, remove, write_json
-from delineate.runs.quality import Judge, novel
+from delineate.runs.quality import Judge, check_asked, novel
 from delineate.runs.review_calibration import (
     calibration_facts,
     with_calibration,
@@ -46,6 +46,7 @@ def review_folder(
     out: str | Path,
     *,
     required: float | None = None,
+    risk: float | None = None,
     truth: str | Path | None = None,
     experts: Sequence[str | Path] = (),
     pattern: str | None = None,
@@ -64,6 +65,9 @@ def review_folder(
     ----------
     out : folder of a run.
     required : score that is good enough, in [0, 1]: decides the verdicts, and which images failed.
+    risk : share of the accepted images that may miss it, see
+        `delineate.uncertainty.thresholds.within_risk`; None: U_min decides, or, where no score is
+        required either, what decided before.
     truth : label files, or class images of a semantic model, of the same names as the images.
         Some images may lack theirs.
     experts : folders of masks, see `delineate.consensus.experts.find_experts`; they are held
@@ -74,20 +78,26 @@ def review_folder(
     Raises
     ------
     ReadError : the folder holds no finished run, or a file of it is missing.
-    ModelError : a score is required, but there is neither a reference nor truth.
+    ModelError : a score is required, but there is neither a reference nor truth; or there is a
+        risk and no reference.
+    DelineateError : the score or the risk is out of range, or there is a risk without a score.
     DataError : names do not match, or experts are given without truth.
     LabelError : a file has another shape than its image, or is no label file; it is named.
     WriteError : a file cannot be written.
     """
-    if required is not None and not 0 <= required <= 1:
-        raise DelineateError(f"a required score of {required:g}: expected 0 to 1, such as 0.8")
     run = read_finished(Path(out))
     if (run.folder / "results").is_dir() and (truth is not None or experts):
         raise DataError(
             f"{run.folder} holds images, not labels: score them with delineate evaluate "
             f"{run.folder} TRUTH, which also shows the scores in the report"
         )
-    judge, checked = run.judge(required), run.checked()
+    judge, checked = run.judge(required, risk), run.checked()
+    check_asked(judge.required if judge else required, risk)
+    if judge is None and risk is not None:
+        raise ModelError(
+            f"{run.folder}: its model has no reference images, by which a risk could be known: "
+            "leave --risk out"
+        )
     if judge is None and required is not None and truth is None and checked is None:
         raise ModelError(
             f"{run.folder}: its model has no reference images, so that no uncertainty is known to "

@@ -11,6 +11,7 @@ from delineate.metrics import Interval, bracketed
 from delineate.review.page import plural
 from delineate.review.report_trust import coverage, no_estimate
 from delineate.review.run_trust import metric_name
+from delineate.review.verdict_words import OPTIMISTIC, verdict_lines
 from delineate.runs.review_calibration import calibration_lines
 from delineate.uncertainty.novelty import NOVEL
 from delineate.uncertainty.quality import UNLIKE
@@ -44,15 +45,9 @@ class Review:
                 "the queue; no uncertainty vouches for them"
             )
         if self.quality is not None:
-            name, limit = metric_name(self.quality["metric"]), self.quality["u_min"]
+            name = metric_name(self.quality["metric"])
             if self.verify is not None:
-                told = "no reference image falls short of it"
-                if limit is not None:
-                    told = f"from an uncertainty of {limit:.4g} on"
-                lines.append(
-                    f"to verify: {self.verify} of {self.done} images "
-                    f"({name} of {self.quality['required']:g} required, {told})"
-                )
+                lines += verdict_lines(self.quality, self.done, self.verify, self.unknown)
                 if self.unknown:
                     lines.append(
                         f"not known: {self.unknown} of {self.done} images, of which a single draw "
@@ -67,7 +62,8 @@ class Review:
                 counts = (batch.get(k) or 0 for k in ("n", "missing", "novel", "extrapolated"))
                 told = coverage(self.quality["metric"], self.done, *counts)
                 lines.append(
-                    f"expected mean {name}: {batch['value']:.3f} {bounds}, an estimate {told}"
+                    f"expected mean {name}: {batch['value']:.3f} {bounds}, an estimate {told}; "
+                    f"{OPTIMISTIC}"
                 )
         if self.truth is not None:
             lines += _truth_lines(self.truth)

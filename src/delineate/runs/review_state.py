@@ -16,7 +16,6 @@ from delineate.runs.layout import SCORES, STATE, read_json
 from delineate.runs.quality import Judge
 from delineate.runs.review_scores import Scores
 from delineate.runs.tables import failed_row, most_uncertain_first
-from delineate.uncertainty import Reference
 
 JUDGED = (
     "expected_score", "expected_low", "expected_high", "extrapolated", "verdict", "reason", "score",
@@ -68,12 +67,14 @@ class Finished:
         """
         return Recipe.build(self.record.get("recipe") or {}).method
 
-    def judge(self, required: float | None) -> Judge | None:
+    def judge(self, required: float | None, risk: float | None = None) -> Judge | None:
         """How its images are judged: by the reference that run.json has, if it has one.
 
         Parameters
         ----------
         required : None: the score that was required before.
+        risk : None: as before, where no score is given either; a score without a risk asks for
+            U_min.
 
         Raises
         ------
@@ -82,11 +83,10 @@ class Finished:
         quality = self.record.get("quality")
         if not isinstance(quality, dict):
             return None
-        return Judge(
-            Reference.from_dict(quality),
-            quality.get("required") if required is None else required,
-            self.seed,
-        )
+        before = Judge.of_run(quality, self.seed)
+        if required is not None:
+            return replace(before, required=required, risk=risk)
+        return before if risk is None else replace(before, risk=risk)
 
     def checked(self) -> Checked | None:
         """What an earlier review found against truth; None where there was none."""

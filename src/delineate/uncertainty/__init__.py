@@ -29,6 +29,7 @@ from delineate.uncertainty.temperature import (
     join_samples,
     sample_pixels,
 )
+from delineate.uncertainty.thresholds import Threshold, decide, within_risk
 
 __all__ = [
     "LIMIT",
@@ -47,12 +48,14 @@ __all__ = [
     "ScoreEstimate",
     "Spread",
     "Temperature",
+    "Threshold",
     "accumulate",
     "apply_temperature",
     "auroc",
     "auroc_interval",
     "compare",
     "comparison_table",
+    "decide",
     "decompose",
     "energy",
     "ensemble_novelty",
@@ -71,4 +74,5 @@ __all__ = [
     "u_min",
     "verdict",
     "verification",
+    "within_risk",
 ]
