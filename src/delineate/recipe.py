@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -31,6 +32,8 @@ from delineate.training.ensemble import EnsembleOptions
 from delineate.training.gan_checks import check_adversarial
 from delineate.training.options import TrainOptions
 from delineate.training.regimes import AnyRegime, SupervisedOptions
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def _method_name(value: Any) -> str:
@@ -228,9 +231,24 @@ def _parsed(key: str, text: str) -> Any:
     if _takes_text(key):
         return text
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"{key}: {text!r} is not a value: {error}") from error
+    if isinstance(value, str) and "options" in key.split(".")[:-1]:
+        return _numbers(value)
+    return value
+
+
+def _numbers(text: str) -> Any:
+    """Numbers with commas between them as a list, a number that YAML takes for text (1e-3) as one.
+
+    Other settings know their types; what a network takes, nobody knows here. Other text is kept.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(_NUMBER.fullmatch(part) for part in parts):
+        return text
+    found = [float(p) if set(p) & set(".eE") else int(p) for p in parts]
+    return found if len(found) > 1 else found[0]
 
 
 def _takes_text(key: str) -> bool:
