@@ -71,7 +71,7 @@ def evaluate(
         Span of the values of pixels for PSNR and SSIM, such as 255; by default that of each true
         image.
     axes
-        Axes of true images that do not say, such as ZYX, TYX or CYX.
+        Axes of true images that do not say, such as ZYX, TYX, CYX or YXC.
     truth_channels
         Channels of the true images that the predicted ones are of, counted from 0: 2 or 0,1; by
         default those that the model of the run learned to make.

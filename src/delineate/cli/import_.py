@@ -63,7 +63,7 @@ def import_(
         The run, or the labels, that the outlines were made of; by default the run in whose folder
         they lie. It tells shapes, images and classes, and what has changed.
     axes
-        Axes of images whose files do not say, such as ZYX, TYX or CYX.
+        Axes of images whose files do not say, such as ZYX, TYX, CYX or YXC.
     nuclei
         Of QuPath's cells take the nucleus instead of the whole cell.
     """

@@ -43,8 +43,8 @@ def predict(
     geojson: bool = False,
     outlines: bool = False,
     format: Literal["tif", "zarr"] = "tif",
-    overwrite: bool = False,
     dtype: Literal["auto", "float32", "target"] = "auto",
+    overwrite: bool = False,
     allow_imports: bool = False,
 ) -> int:
     """Segment images with a model.
@@ -74,8 +74,8 @@ def predict(
         Diameter of the objects: in pixels (25), or with a unit (8um) for images that know their
         pixel size. By default the model finds it for each image.
     axes
-        Axes of files that do not say, such as ZYX, TYX or CYX; with a !, as in TYX!, also of files
-        that say something else.
+        Axes of files that do not say, such as ZYX, TYX, CYX or YXC; with a !, as in TYX!, also of
+        files that say something else.
     channels
         Channels to use, counted from 0: 2 or 0,1,2.
     scene
@@ -124,15 +124,15 @@ def predict(
         Also write outlines as text, one object a line: without holes, each part a line of its own.
     format
         Of the labels: TIFF or OME-Zarr.
+    dtype
+        Type of the pixels of results that are images: float32, which keeps all digits, or that of
+        the targets (target), rounded where these are integers. auto takes that of the targets for
+        colour pictures, so that programs show them in colour, else float32.
     overwrite
         Replace the results of an earlier run with other settings, or of other images of the same
         names.
     allow_imports
         Allow a model to import its network from outside the package.
-    dtype
-        Type of the pixels of results that are images: float32, which keeps all digits, or that of
-        the targets (target), rounded where these are integers. auto takes that of the targets for
-        colour pictures, so that programs show them in colour, else float32.
     """
     from delineate.model import load
     from delineate.runs.outputs import Outputs
@@ -150,12 +150,12 @@ def predict(
         diameter=diameter,
         axes=axes,
         channels=parse_channels(channels),
+        dtype=dtype,
         run=run_options(
             tile=tile,
             batch=batch,
             augment=augment,
             turns=turns,
-        dtype=dtype,
             device=device,
             precision=precision,
         ),

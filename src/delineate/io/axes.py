@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from delineate.errors import AxesError, ReadError
 from delineate.image import AXES, Image, LazyArray
+from delineate.io.axes_advice import advice, doubt
 from delineate.io.lazy import View
 
 log = logging.getLogger("delineate")
@@ -90,7 +91,7 @@ def to_image(raw: Raw, path: Path, axes: str | None) -> Image:
         names = names.replace("S", "C" if samples > 1 else "-")
     if "Y" not in names or "X" not in names:
         raise AxesError(
-            f"{path}: axes {names.replace('-', '')!r} lack Y or X (shape {shape}); {_advice(shape)}"
+            f"{path}: axes {names.replace('-', '')!r} lack Y or X (shape {shape}); {advice(shape)}"
         )
     final = "".join(name for name in AXES if name in names)
     fixed = {i: 0 for i, name in enumerate(names) if name == "-"}
@@ -184,16 +185,17 @@ def _named(raw: Raw, shape: tuple[int, ...], wanted: str, path: Path) -> str:
             return known
         raise AxesError(
             f"{path}: axes {wanted!r} name {len(wanted)} axes, the file has {len(shape)} "
-            f"(shape {shape}); {_advice(shape)}"
+            f"(shape {shape}); {advice(shape)}"
         )
     letters = ["-"] * len(shape)
     for place, letter in zip(places, wanted, strict=True):
         letters[place] = letter
     if colour >= 0 and letters[colour] == "-":
         letters[colour] = "S"
-    names = "".join(letters)
+    names = _without_singletons("".join(letters), shape)
+    doubt(path, names, shape)
     log.info("%s: axes %s as asked for (the file says %s)", path.name, wanted, raw.axes)
-    return _without_singletons(names, shape)
+    return names
 
 
 def _known(raw: Raw, shape: tuple[int, ...], path: Path) -> str:
@@ -218,7 +220,7 @@ def _known(raw: Raw, shape: tuple[int, ...], path: Path) -> str:
         return "".join(letters)
     if unknown or len(set(names.replace("-", ""))) != len(names.replace("-", "")):
         said = "does not say what its axes are" if set(names) & set("QI") else f"has axes {names!r}"
-        raise AxesError(f"{path}: the file {said} (shape {shape}); {_advice(shape)}")
+        raise AxesError(f"{path}: the file {said} (shape {shape}); {advice(shape)}")
     log.info("%s: axes %s from the file", path.name, names.replace("-", ""))
     return names
 
@@ -233,14 +235,3 @@ def _without_singletons(names: str, shape: tuple[int, ...]) -> str:
 def _is_part(letters: str, wanted: str) -> bool:
     """Whether `wanted` has all `letters` in the same order."""
     return "".join(letter for letter in wanted if letter in letters) == letters
-
-
-def _advice(shape: tuple[int, ...]) -> str:
-    long = sum(size != 1 for size in shape)
-    if long == 3:
-        return "say what they are with --axes ZYX (a volume), TYX (a movie) or CYX (channels)"
-    if long == 4:
-        return "say what they are, e.g. with --axes ZCYX, CZYX, TCYX or TZYX"
-    if long <= 2:
-        return "say what they are with --axes YX"
-    return "say what they are with --axes, one letter of TCZYX for each axis"
