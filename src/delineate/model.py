@@ -47,7 +47,9 @@ class Target(BaseModel):
     channels : their names, where the training files had some.
     dtype : type of pixels of the training targets.
     doubt : predictive variance, of normalised intensities, that 5 % of the pixels of the images
-        left out exceed: above it nothing is to be measured. None: no uncertainty was known.
+        left out (of the training images, where none was) exceed: above it nothing is to be
+        measured. None: no uncertainty was known.
+    cycle : the same for the error of there and back. None: there was no way back.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +59,7 @@ class Target(BaseModel):
     channels: tuple[str, ...] = ()
     dtype: str = ""
     doubt: float | None = None
+    cycle: float | None = None
 
     def intensity(self) -> Intensity | None:
         """Normalised intensities in the units of the files; None: those of the image."""
@@ -235,7 +238,11 @@ class Model:
             units=None
             if target is None
             else Units(
-                target.intensity(), target.doubt, target.channels, target.result_type(image, dtype)
+                target.intensity(),
+                target.doubt,
+                target.channels,
+                target.result_type(image, dtype),
+                target.cycle,
             ),
             back=None if self.back is None else self.back.runner(options),
             diameter=diameter,

@@ -128,7 +128,7 @@ def predict(
             )
         if back is not None:
             missed = cycle_error(back, runner.method, posterior, intensity.apply(pixels))
-            made = replace(made, cycle=missed)
+            made = replace(made, cycle=missed, doubtful=_in_doubt(made, missed, units))
         # Planes that served as channels are those of the image itself.
         found.append(replace(made, seen=None if data.z_channels else data.channels))
     return over_time(found, seen_part(image, data) if "T" in image.axes else image)
@@ -143,12 +143,24 @@ class Units(NamedTuple):
     doubt : variance of normalised intensities above which nothing is to be measured, if known.
     channels : names of the channels of a result, where they are known.
     dtype : type of the pixels of a result; None: float32.
+    cycle : error of there and back above which nothing is to be measured, if known.
     """
 
     intensity: Intensity | None
     doubt: float | None
     channels: tuple[str, ...] = ()
     dtype: np.dtype[Any] | None = None
+    cycle: float | None = None
+
+
+def _in_doubt(
+    made: Prediction, missed: NDArray[np.float32], units: Units | None
+) -> NDArray[np.bool_] | None:
+    """Where a result is not to be measured: its variance or its error of there and back says so."""
+    if units is None or units.cycle is None:
+        return made.doubtful
+    far: NDArray[np.bool_] = missed > units.cycle
+    return far if made.doubtful is None else far | made.doubtful
 
 
 def cycle_error(

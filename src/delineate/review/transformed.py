@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from delineate.errors import AxesError, ImageError
 from delineate.image import Image
 from delineate.review._pixels import annotate, legend, write_jpeg
-from delineate.review.heat import DEVIATION, OUTLINE, as_shown, coloured, with_colour_bar
+from delineate.review.heat import DEVIATION, OUTLINE, Scale, as_shown, coloured, with_colour_bar
 from delineate.review.overlay import (
     View,
     _colours,
@@ -22,6 +22,11 @@ from delineate.review.overlay import (
     channel_tints,
     whole_view,
 )
+
+CYCLE = Scale(
+    0.25, ("≥ 0.25  error of there and back, normalised intensity", "≥ 0.25 error"), opaque=0.15
+)
+"""How far the way back from a result misses the image, up to a quarter of a range of 1."""
 
 _QUALITY = 88
 _GAP = (96, 104, 114)  # between the two pictures: a grey that is told from dark and light ones
@@ -89,6 +94,7 @@ def write_doubt(
     predictive: NDArray[np.floating],
     doubtful: NDArray[np.bool_] | None,
     max_side: int = 1024,
+    scale: Scale = DEVIATION,
 ) -> None:
     """Write a JPEG file of a result in dimmed grey with its uncertainty over it.
 
@@ -100,9 +106,11 @@ def write_doubt(
     ----------
     path : file to write; its folder is made where it is missing.
     result : without a time axis.
-    predictive : predictive variance of the normalised intensity, over the spatial axes.
+    predictive : predictive variance of the normalised intensity, over the spatial axes; with the
+        scale `CYCLE` the error of there and back.
     doubtful : pixels that are not to be measured; None where that is not known.
     max_side : longest side of the picture, in pixels.
+    scale : what the colours stand for.
 
     Raises
     ------
@@ -110,7 +118,7 @@ def write_doubt(
     ImageError : the shapes differ.
     WriteError : the file cannot be written.
     """
-    write_jpeg(Path(path), doubt(result, predictive, doubtful, max_side), _QUALITY)
+    write_jpeg(Path(path), doubt(result, predictive, doubtful, max_side, scale), _QUALITY)
 
 
 def doubt(
@@ -118,6 +126,7 @@ def doubt(
     predictive: NDArray[np.floating],
     doubtful: NDArray[np.bool_] | None,
     max_side: int = 1024,
+    scale: Scale = DEVIATION,
 ) -> NDArray[np.uint8]:
     """The picture of `write_doubt`: uint8 array (height, width, 3)."""
     _one_point(result)
@@ -129,7 +138,7 @@ def doubt(
             )
     plane = plane_of_most_contrast(result)
     view = whole_view(plane, result.spatial_shape[-2:], max_side)
-    picture = coloured(result, predictive, view, DEVIATION)
+    picture = coloured(result, predictive, view, scale)
     captions = [_plane_text(result, plane)]
     if doubtful is not None and doubtful.any():
         shown = as_shown(doubtful, view) > 0.5
@@ -141,7 +150,7 @@ def doubt(
     bar, text = _scale_bar(result, view)
     caption = " · ".join(filter(None, captions))
     drawn = annotate(picture.astype(np.uint8), caption, bar, text, None)
-    return with_colour_bar(drawn, DEVIATION)
+    return with_colour_bar(drawn, scale)
 
 
 def plane_of_most_contrast(image: Image) -> int | None:

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from delineate.data.channels import Selection, network_channels, select_axes
 from delineate.data.mapped import map_image, map_target
-from delineate.data.normalise import grid_sample
 from delineate.data.splits import Split
 from delineate.data.truth import Known, read_truth
 from delineate.data.truth_files import at_time
@@ -30,6 +29,7 @@ from delineate.io import read, write_table
 from delineate.methods.segmentation import Segmentation
 from delineate.model import Model
 from delineate.review.calibration import calibration_figure
+from delineate.runs.doubts import Doubts, doubts_of_training
 
 if TYPE_CHECKING:
     from delineate.data.layouts import Pair
@@ -47,8 +47,6 @@ FEWEST = 3
 """Fewer images say nothing of where others lie, nor of how far from there is usual."""
 TURNS = 4
 """Passes over an image, each turned in another way, that a single member's spread is of."""
-DOUBTFUL = 0.05
-"""Share of the pixels of the images left out that are too uncertain to be measured."""
 
 
 def assess(
@@ -61,6 +59,8 @@ def assess(
     each: Callable[[Iterable[Pair]], Iterable[Pair]] = iter,
 ) -> Model:
     """Predict the images left out, write ``left-out.csv``, and store in the model what they tell.
+
+    Where none was left out, a model of images learns from its training images what is doubtful.
 
     Parameters
     ----------
@@ -80,14 +80,20 @@ def assess(
         for pair in split.val:
             left_out.setdefault(pair.name, (number, pair))
     names = list(left_out)[:: max(1, -(-len(left_out) // MOST))]
+    target = model.description.target
+    spreading = options.model_copy(update={"turns": TURNS if len(model.members) == 1 else 1})
     if not names:
-        return model
+        if target is None:
+            return model
+        pairs = splits[0].train if splits else []
+        levels = doubts_of_training(model, pairs, options, spreading, each).levels()
+        known = {"target": target.model_copy(update=levels)}
+        return replace(model, description=model.description.model_copy(update=known))
     recipe, rows = model.recipe, []
     features: list[list[NDArray[np.float32]]] = [[] for _ in splits]
-    spreading = options.model_copy(update={"turns": TURNS if len(model.members) == 1 else 1})
     calibration: list[PixelSample] = []
     rng = np.random.default_rng(model.recipe.seed)
-    unsure: list[NDArray[np.float32]] = []
+    doubts = Doubts()
     method, data = recipe.method, recipe.data
     wanted = Selection(data.target_channels, data.planes, data.z_channels)
     names.sort(key=lambda name: left_out[name][0])  # each member has its turn
@@ -112,8 +118,7 @@ def assess(
                 scores = method.score(*_comparable(*both, model, image), counted)
             if found.predictive is None:
                 found = model.predict(image, options=spreading)
-            assert found.predictive is not None
-            unsure.append(grid_sample(found.predictive[None], 100_000).ravel())
+            doubts.add(found)
         elif truth is not None:
             assert found.posterior is not None and isinstance(method, Segmentation)
             scores = method.score(found.posterior.maps, truth.labels, counted)
@@ -152,9 +157,8 @@ def assess(
             "after": fit.after.to_dict(),
             "temperatures": list(fit.temperatures),
         }
-    if unsure and model.description.target is not None:
-        doubt = float(np.quantile(np.concatenate(unsure), 1 - DOUBTFUL))
-        learned["target"] = model.description.target.model_copy(update={"doubt": doubt})
+    if target is not None:
+        learned["target"] = target.model_copy(update=doubts.levels())
     described = model.description.model_copy(update=learned)
     return replace(model, description=described, novelty=_novelty(cases, features))
 

@@ -22,6 +22,7 @@ ROOMS = {
     "results": (".tif", ".ome.zarr"),
     "doubtful": (".tif", ".ome.zarr"),
     "uncertainty": (".tif", ".jpg"),
+    "cycle": (".tif", ".jpg"),
     **{kind: (suffix,) for kind, suffix in VECTORS.items()},
 }
 """Folders of the results of single images, with the endings of their files."""

@@ -129,3 +129,13 @@ def uncertainty_image(prediction: Prediction) -> Image | None:
         unit=prediction.image.unit,
         frame_interval=prediction.image.frame_interval,
     )
+
+
+def cycle_image(prediction: Prediction) -> Image | None:
+    """How far the way back misses each pixel, in normalised intensities; None if there is none."""
+    if prediction.cycle is None:
+        return None
+    image = prediction.image
+    sizes = {a: size for a, size in image.pixel_size.items() if a in prediction.axes}
+    interval = image.frame_interval if "T" in prediction.axes else None
+    return Image(prediction.cycle, prediction.axes, sizes, image.unit, frame_interval=interval)

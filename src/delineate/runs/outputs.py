@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from delineate.errors import LabelError
-from delineate.runs.maps import uncertainty_image, write_maps
+from delineate.runs.maps import cycle_image, uncertainty_image, write_maps
 from delineate.runs.vectors import VECTORS, write_vectors
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Outputs:
     Parameters
     ----------
     maps : maps of the network, to decode them again.
-    uncertainty : maps of uncertainty.
+    uncertainty : maps of uncertainty, and of the error of there and back where there is one.
     rois : ImageJ ROI zips.
     geojson : GeoJSON for QuPath.
     outlines : outlines as text.
@@ -75,6 +75,8 @@ def write_outputs(
         _write_result(folder, name, prediction, outputs)
     if outputs.uncertainty and (maps := uncertainty_image(prediction)) is not None:
         write_image(folder / "uncertainty" / f"{name}.tif", maps)
+    if outputs.uncertainty and (error := cycle_image(prediction)) is not None:
+        write_image(folder / "cycle" / f"{name}.tif", error)
     return told
 
 
@@ -121,22 +123,25 @@ def _write_labels(
 def _write_result(folder: Path, name: str, prediction: Prediction, outputs: Outputs) -> None:
     """The image that an image method gave, its pictures, and where it is not to be measured."""
     from delineate.io import write_image, write_labels
-    from delineate.review.transformed import write_doubt, write_side_by_side
+    from delineate.review.transformed import CYCLE, write_doubt, write_side_by_side
 
     result, still = prediction.result, prediction.image
-    unsure, doubtful = prediction.predictive, prediction.doubtful
+    unsure, doubtful, missed = prediction.predictive, prediction.doubtful, prediction.cycle
     assert result is not None
     write_image(folder / "results" / f"{name}{outputs.suffix}", result)
     if "T" in still.axes:
         result, still = result.select(T=0), still.select(T=0)
         unsure = None if unsure is None else unsure[0]
         doubtful = None if doubtful is None else doubtful[0]
+        missed = None if missed is None else missed[0]
     if prediction.seen is not None and "C" in still.axes:
         # A channel that the network did not see may be the very one that it is to predict.
         still = still.select(C=list(dict.fromkeys(prediction.seen)))
     write_side_by_side(folder / "overlays" / f"{name}.jpg", still, result)
     if unsure is not None:
         write_doubt(folder / "uncertainty" / f"{name}.jpg", result, unsure, doubtful)
+    if missed is not None and outputs.uncertainty:
+        write_doubt(folder / "cycle" / f"{name}.jpg", result, missed, doubtful, scale=CYCLE)
     if prediction.doubtful is not None:
         write_labels(
             folder / "doubtful" / f"{name}{outputs.suffix}",
