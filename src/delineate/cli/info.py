@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from delineate.errors import DelineateError, to_install
+
+if TYPE_CHECKING:
+    from delineate.data.normalise import Normalise
+    from delineate.model import Description, Model, Target
 
 
 def info(what: str | None = None, /, *, axes: str | None = None) -> int:
@@ -81,17 +87,84 @@ def _model(name: str) -> None:
     _row("model", model.name)
     _row("for", model.recipe.description)
     _row("method", model.recipe.method.name)
-    _row("network", f"{model.recipe.network.name}, {about.ndim}D, {about.in_channels} channels")
+    channels = _channels(about.in_channels)
+    _row("network", f"{model.recipe.network.name}, {about.ndim}D, {channels}")
     _row("members", len(model.members))
     if about.diameter:
         _row("diameter", f"{about.diameter:g} pixels at the scale of the network")
     if model.scale is not None:
         _row("knows the scale", f"yes (correlation {model.scale.correlation:.3f})")
+    for name, value in (*_of_images(model), *_of_validation(about)):
+        _row(name, value)
+    of_images = model.recipe.method.truth == "image"
     for key, value in about.provenance.items():
-        _row(key.replace("_", " "), value)
+        if value is not None and not (of_images and key in _OF_OBJECTS):
+            _row(key.replace("_", " "), value)
     _row("sha256", model.sha256())
     print()
     print(model.card)
+
+
+_OF_OBJECTS = ("training_objects", "median_diameter")
+
+
+def _of_images(model: Model) -> Iterator[tuple[str, str]]:
+    """What to know of a model that makes images, and of the way back where there is one."""
+    recipe, target = model.recipe, model.description.target
+    yield "images normalised by", _rule(recipe.normalise)
+    if target is not None:
+        rule = recipe.normalise_target
+        yield "targets normalised by", "the map of their image" if rule is None else _rule(rule)
+        named = f": {', '.join(target.channels)}" if target.channels else ""
+        yield "results", f"{_channels(getattr(recipe.method, 'channels', 1))}{named}"
+        own = target.intensity() is not None
+        yield "units of results", f"those of {'the training targets' if own else 'the image'}"
+        if target.dtype:
+            yield "type of targets", target.dtype
+        if target.doubt is not None:
+            yield "doubtful pixels", _doubt(target)
+    if model.back is not None:
+        channels = getattr(model.back.recipe.method, "channels", model.description.in_channels)
+        yield "way back", f"yes, to the {_channels(channels)} of the image"
+
+
+def _channels(n: int) -> str:
+    return f"{n} channel{'' if n == 1 else 's'}"
+
+
+def _rule(rule: Normalise) -> str:
+    """A normalisation in words."""
+    if rule.kind in ("percentile", "range"):
+        values = f"{rule.kind} {rule.low:g} to {rule.high:g}"
+        onto = f" onto {rule.onto[0]:g} to {rule.onto[1]:g}" if rule.onto != (0, 1) else ""
+        return f"{values}{onto}{', clipped' if rule.clip else ''}"
+    return f"{rule.kind} (to the scale of their image)" if rule.relative else rule.kind
+
+
+def _doubt(target: Target) -> str:
+    """From which standard deviation on pixels are marked, where units allow in these."""
+    deviation = target.doubt**0.5 if target.doubt is not None else 0.0
+    told = f"above ± {deviation:.3g} of the normalised intensity"
+    if target.scale is None:
+        return told
+    units = ", ".join(f"{abs(scale) * deviation:.3g}" for scale in target.scale)
+    return f"{told} (± {units} in the units of results)"
+
+
+def _of_validation(about: Description) -> Iterator[tuple[str, str]]:
+    """The scores of the images that were left out; means over the members."""
+    from delineate.review.run_trust import metric_name
+
+    told = []
+    for key in dict.fromkeys(key for scores in about.scores for key in scores):
+        values = [scores[key] for scores in about.scores if key in scores]
+        start, _, name = key.partition("_")
+        if start == "val":
+            unit = " dB" if name.endswith("psnr") else ""
+            told.append(f"{metric_name(name)} {sum(values) / len(values):.4g}{unit}")
+    if told:
+        several = f" (means of {len(about.scores)} members)" if len(about.scores) > 1 else ""
+        yield "validation", ", ".join(told) + several
 
 
 def _run(folder: Path) -> None:
