@@ -22,6 +22,7 @@ from delineate.recipe import Recipe
 from delineate.runs.assess import _novelty, pixels_of
 from delineate.runs.train import train
 from delineate.uncertainty import fit_features
+from small_trainings import Losses
 
 
 def case(known: NDArray[np.float32]) -> Any:
@@ -85,7 +86,9 @@ def test_targets_that_were_matched_are_scored_in_the_units_of_validation(
         "train.precision": "fp32",
         "train.device": "cpu",
     }
-    model = train(Recipe.load("restoration", settings), tmp_path / "run")
+    heard = Losses()
+    model = train(Recipe.load("restoration", settings), tmp_path / "run", reporter=heard)
+    assert not {"calibrating probabilities", "tuning thresholds"} & set(heard.stages)
     with (tmp_path / "run" / "left-out.csv").open() as file:
         (row,) = csv.DictReader(file)
     validated = model.description.scores[0]

@@ -90,12 +90,14 @@ def train(
     DataError, RecipeError, ModelError : as their texts say.
     """
     from delineate.model import load
+    from delineate.networks import check_name
     from delineate.training.fit import check_options
     from delineate.training.processes import together
 
     if recipe.data.images is None:
         raise RecipeError("data.images is not set: which folder holds the training images?")
     check_options(recipe.train)
+    check_name(recipe.network, allow_imports=allow_imports)
     with together(recipe.train) as first:
         if not first:
             return load(Path(out) / "model", allow_imports=allow_imports)
@@ -245,23 +247,26 @@ def _preparing(splits: list[Any], used: int) -> str:
 
 
 def _settled(description: Description, cases: list[Case], reporter: Reporter) -> Description:
-    """With the temperature and the thresholds that serve the images left out best."""
+    """With the temperature and the thresholds, where there are any, that serve validation best."""
+    from delineate.methods.segmentation import Segmentation
     from delineate.training.calibrate import calibrate
     from delineate.training.tune import tune
 
     recipe, scores = description.recipe, description.scores
     method: Method = recipe.method
-    reporter.stage("calibrating probabilities")
-    plain = method.model_copy(update={"temperature": 1.0})  # a recipe may bring that of a model
-    temperature = calibrate([(r.with_method(plain), own) for r, own in cases], recipe.seed)
-    if temperature is not None:
-        method = method.model_copy(update={"temperature": round(temperature.value, 4)})
-        cases = [(runner.with_method(method), own) for runner, own in cases]
-    reporter.stage("tuning thresholds")
-    tuned = tune(cases)
-    if tuned is not None:
-        method = tuned.method
-        scores = tuple({**s, f"tuned_{method.monitor}": tuned.score} for s in scores)
+    if isinstance(method, Segmentation):
+        reporter.stage("calibrating probabilities")
+        plain = method.model_copy(update={"temperature": 1.0})  # a recipe may bring that of a model
+        temperature = calibrate([(r.with_method(plain), own) for r, own in cases], recipe.seed)
+        if temperature is not None:
+            method = method.model_copy(update={"temperature": round(temperature.value, 4)})
+            cases = [(runner.with_method(method), own) for runner, own in cases]
+    if len(method.candidates()) > 1:
+        reporter.stage("tuning thresholds")
+        tuned = tune(cases)
+        if tuned is not None:
+            method = tuned.method
+            scores = tuple({**s, f"tuned_{method.monitor}": tuned.score} for s in scores)
     return description.model_copy(
         update={"recipe": recipe.model_copy(update={"method": method}), "scores": scores}
     )
