@@ -21,6 +21,7 @@ from delineate.review.overlay import (
     _labels_shown,
     _scale_bar,
     look_at,
+    noted,
 )
 from delineate.uncertainty import LIMIT
 
@@ -95,7 +96,11 @@ def colour_of(
 
 
 def heat(
-    image: Image, labels: NDArray[Any], predictive: NDArray[np.floating], max_side: int = 1024
+    image: Image,
+    labels: NDArray[Any],
+    predictive: NDArray[np.floating],
+    max_side: int = 1024,
+    note: str = "",
 ) -> NDArray[np.uint8]:
     """Picture of an image in grey with its uncertainty over it in one fixed range, 0 to 0.25.
 
@@ -108,6 +113,7 @@ def heat(
     labels : integer array of the spatial axes of the image, 0 is background.
     predictive : predictive uncertainty of each pixel, of the shape of the labels.
     max_side : longest side of the picture, in pixels.
+    note : written into the picture, such as the time point that is shown.
 
     Returns
     -------
@@ -131,7 +137,8 @@ def heat(
     if scene.field is not None:
         inset = coloured(image, predictive, scene.field).astype(np.uint8)
     bar, text = _scale_bar(image, scene.view)
-    shown = annotate(picture.astype(np.uint8), scene.caption, bar, text, inset, scene.frame)
+    caption = noted(note, scene.caption)
+    shown = annotate(picture.astype(np.uint8), caption, bar, text, inset, scene.frame)
     return with_colour_bar(shown)
 
 
@@ -142,6 +149,7 @@ def write_heat(
     predictive: NDArray[np.floating],
     max_side: int = 1024,
     quality: int = 88,
+    note: str = "",
 ) -> None:
     """Write `heat` as a JPEG file under a temporary name and move it into place.
 
@@ -150,7 +158,7 @@ def write_heat(
     AxesError, LabelError : as in `heat`.
     WriteError : the file cannot be written.
     """
-    write_jpeg(Path(path), heat(image, labels, predictive, max_side), quality)
+    write_jpeg(Path(path), heat(image, labels, predictive, max_side, note), quality)
 
 
 def coloured(

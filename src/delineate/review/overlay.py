@@ -83,17 +83,21 @@ def look_at(image: Image, labels: NDArray[Any], max_side: int) -> Scene:
     flat = labels if plane is None else labels[plane]
     whole = whole_view(plane, flat.shape, max_side)
     view = _readable(whole, flat, max_side)
-    captions = [] if plane is None else [f"plane {plane + 1} of {labels.shape[0]}"]
+    captions = []
+    if plane is not None and len(labels) > 1:
+        captions.append(f"plane {plane + 1} of {len(labels)}")
     if view == whole:
-        return Scene(flat, view, None, (), "".join(captions))
+        return Scene(flat, view, None, (), noted(*captions))
     captions.append(f"detail of {flat.shape[1]:,} × {flat.shape[0]:,} px")
     small = whole_view(plane, flat.shape, max_side // 4)
     edges = (view.left, view.top, view.right, view.bottom)
     frame = tuple(round(edge * small.scale) for edge in edges)
-    return Scene(flat, view, small, frame, " · ".join(captions))
+    return Scene(flat, view, small, frame, noted(*captions))
 
 
-def overlay(image: Image, labels: NDArray[Any], max_side: int = 1024) -> NDArray[np.uint8]:
+def overlay(
+    image: Image, labels: NDArray[Any], max_side: int = 1024, note: str = ""
+) -> NDArray[np.uint8]:
     """Picture of an image with the outlines of its objects.
 
     Each channel is stretched between its 1st and 99th percentile; 8-bit RGB is shown as it is.
@@ -109,6 +113,7 @@ def overlay(image: Image, labels: NDArray[Any], max_side: int = 1024) -> NDArray
     image : image without a time axis.
     labels : integer array of the spatial axes of the image, 0 is background.
     max_side : longest side of the picture, in pixels.
+    note : written into the picture, such as the time point that is shown.
 
     Returns
     -------
@@ -123,18 +128,28 @@ def overlay(image: Image, labels: NDArray[Any], max_side: int = 1024) -> NDArray
     inset = None if scene.field is None else _field(image, scene.labels, scene.field)
     bar, text = _scale_bar(image, scene.view)
     picture = _picture(image, scene.labels, scene.view)
-    return annotate(picture, scene.caption, bar, text, inset, scene.frame)
+    return annotate(picture, noted(note, scene.caption), bar, text, inset, scene.frame)
+
+
+def noted(*captions: str) -> str:
+    """Captions as one; empty ones are left out."""
+    return " · ".join(filter(None, captions))
 
 
 def write_overlay(
-    path: Path, image: Image, labels: NDArray[Any], max_side: int = 1024, quality: int = 88
+    path: Path,
+    image: Image,
+    labels: NDArray[Any],
+    max_side: int = 1024,
+    quality: int = 88,
+    note: str = "",
 ) -> None:
     """Write `overlay` as a JPEG file under a temporary name and move it into place.
 
     Parameters
     ----------
     path : file to write; its folder is made where it is missing.
-    image, labels, max_side : as in `overlay`.
+    image, labels, max_side, note : as in `overlay`.
     quality : JPEG quality, 1 to 95.
 
     Raises
@@ -142,7 +157,7 @@ def write_overlay(
     AxesError, LabelError : as in `overlay`.
     WriteError : the file cannot be written.
     """
-    write_jpeg(Path(path), overlay(image, labels, max_side), quality)
+    write_jpeg(Path(path), overlay(image, labels, max_side, note), quality)
 
 
 def _busiest_plane(labels: NDArray[Any]) -> int:

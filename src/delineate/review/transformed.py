@@ -20,6 +20,7 @@ from delineate.review.overlay import (
     _inner_edges,
     _scale_bar,
     channel_tints,
+    noted,
     whole_view,
 )
 
@@ -36,7 +37,9 @@ _HATCH = 9  # display pixels from one line of the hatching to the next
 _SHADE = 0.5  # of what is hatched, so that the lines are seen on the brightest colours too
 
 
-def write_side_by_side(path: Path, image: Image, result: Image, max_side: int = 1024) -> None:
+def write_side_by_side(
+    path: Path, image: Image, result: Image, max_side: int = 1024, note: str = ""
+) -> None:
     """Write a JPEG file of an image and, beside it, what a model made of it.
 
     Of wide images the result stands below. Channels are coloured as in
@@ -50,6 +53,7 @@ def write_side_by_side(path: Path, image: Image, result: Image, max_side: int = 
     path : file to write; its folder is made where it is missing.
     image, result : without a time axis, of the same Y and X; channels and Z may differ.
     max_side : longest side of each of the two pictures, in pixels.
+    note : written into both, such as the time point that is shown.
 
     Raises
     ------
@@ -57,10 +61,12 @@ def write_side_by_side(path: Path, image: Image, result: Image, max_side: int = 
     ImageError : they differ in Y or X.
     WriteError : the file cannot be written.
     """
-    write_jpeg(Path(path), side_by_side(image, result, max_side), _QUALITY)
+    write_jpeg(Path(path), side_by_side(image, result, max_side, note), _QUALITY)
 
 
-def side_by_side(image: Image, result: Image, max_side: int = 1024) -> NDArray[np.uint8]:
+def side_by_side(
+    image: Image, result: Image, max_side: int = 1024, note: str = ""
+) -> NDArray[np.uint8]:
     """The picture of `write_side_by_side`: uint8 array (height, width, 3)."""
     _one_point(image, result)
     shape, own = result.spatial_shape[-2:], image.spatial_shape[-2:]
@@ -78,8 +84,8 @@ def side_by_side(image: Image, result: Image, max_side: int = 1024) -> NDArray[n
     detail = _detail(made, view) if view.scale <= _SMALL else None
     before = replace(view, plane=given)
     pictures = (
-        _panel(image, before, _colours(image, before), "image", detail),
-        _panel(result, view, made, "result", detail),
+        _panel(image, before, _colours(image, before), noted("image", note), detail),
+        _panel(result, view, made, noted("result", note), detail),
     )
     below = shape[1] > _WIDE * shape[0]
     gap = max(4, view.width // 160)
@@ -95,6 +101,7 @@ def write_doubt(
     doubtful: NDArray[np.bool_] | None,
     max_side: int = 1024,
     scale: Scale = DEVIATION,
+    note: str = "",
 ) -> None:
     """Write a JPEG file of a result in dimmed grey with its uncertainty over it.
 
@@ -111,6 +118,7 @@ def write_doubt(
     doubtful : pixels that are not to be measured; None where that is not known.
     max_side : longest side of the picture, in pixels.
     scale : what the colours stand for.
+    note : written into the picture, such as the time point that is shown.
 
     Raises
     ------
@@ -118,7 +126,7 @@ def write_doubt(
     ImageError : the shapes differ.
     WriteError : the file cannot be written.
     """
-    write_jpeg(Path(path), doubt(result, predictive, doubtful, max_side, scale), _QUALITY)
+    write_jpeg(Path(path), doubt(result, predictive, doubtful, max_side, scale, note), _QUALITY)
 
 
 def doubt(
@@ -127,6 +135,7 @@ def doubt(
     doubtful: NDArray[np.bool_] | None,
     max_side: int = 1024,
     scale: Scale = DEVIATION,
+    note: str = "",
 ) -> NDArray[np.uint8]:
     """The picture of `write_doubt`: uint8 array (height, width, 3)."""
     _one_point(result)
@@ -139,7 +148,7 @@ def doubt(
     plane = plane_of_most_contrast(result)
     view = whole_view(plane, result.spatial_shape[-2:], max_side)
     picture = coloured(result, predictive, view, scale)
-    captions = [_plane_text(result, plane)]
+    captions = [note, _plane_text(result, plane)]
     if doubtful is not None and doubtful.any():
         shown = as_shown(doubtful, view) > 0.5
         rows, columns = np.indices(shown.shape)
@@ -148,8 +157,7 @@ def doubt(
         picture[_inner_edges(shown)] = OUTLINE
         captions.append(f"hatched: not to be measured, {100 * doubtful.mean():.2g} %")
     bar, text = _scale_bar(result, view)
-    caption = " · ".join(filter(None, captions))
-    drawn = annotate(picture.astype(np.uint8), caption, bar, text, None)
+    drawn = annotate(picture.astype(np.uint8), noted(*captions), bar, text, None)
     return with_colour_bar(drawn, scale)
 
 
@@ -222,7 +230,7 @@ def _panel(
     if len(image.channels) == 1:
         captions.insert(1, image.channels[0])
     bar, text = _scale_bar(image, view)
-    drawn = annotate(picture, " · ".join(filter(None, captions)), bar, text, inset)
+    drawn = annotate(picture, noted(*captions), bar, text, inset)
     if image.n_channels == 1 or image.is_rgb:
         return drawn
     tints = channel_tints(image)
@@ -231,7 +239,9 @@ def _panel(
 
 
 def _plane_text(image: Image, plane: int | None) -> str:
-    return "" if plane is None else f"plane {plane + 1} of {image.sizes['Z']}"
+    """Which plane is shown; nothing where there is no other."""
+    planes = image.sizes.get("Z", 1)
+    return "" if plane is None or planes == 1 else f"plane {plane + 1} of {planes}"
 
 
 def _one_point(*images: Image) -> None:

@@ -14,6 +14,7 @@ from delineate.runs.maps import cycle_image, uncertainty_image, write_maps
 from delineate.runs.vectors import VECTORS, write_vectors
 
 if TYPE_CHECKING:
+    from delineate.image import Image
     from delineate.inference.prediction import Prediction
     from delineate.labels import Table
 
@@ -92,10 +93,11 @@ def _write_labels(
     assert labels is not None and prediction.predictive is not None
     write_labels(folder / "labels" / f"{name}{outputs.suffix}", labels, prediction.image, axes)
     shown, unsure, still = labels, prediction.predictive, prediction.image
+    note = _time_shown(still)
     if "T" in axes:
         shown, unsure, still = shown[0], unsure[0], still.select(T=0)
-    write_overlay(folder / "overlays" / f"{name}.jpg", still, shown)
-    write_heat(folder / "uncertainty" / f"{name}.jpg", still, shown, unsure)
+    write_overlay(folder / "overlays" / f"{name}.jpg", still, shown, note=note)
+    write_heat(folder / "uncertainty" / f"{name}.jpg", still, shown, unsure, note=note)
     if prediction.classes is not None:
         write_labels(
             folder / "classes" / f"{name}{outputs.suffix}",
@@ -126,6 +128,7 @@ def _write_result(folder: Path, name: str, prediction: Prediction, outputs: Outp
     from delineate.review.transformed import CYCLE, write_doubt, write_side_by_side
 
     result, still = prediction.result, prediction.image
+    note = _time_shown(still)
     unsure, doubtful, missed = prediction.predictive, prediction.doubtful, prediction.cycle
     assert result is not None
     write_image(folder / "results" / f"{name}{outputs.suffix}", result)
@@ -137,11 +140,12 @@ def _write_result(folder: Path, name: str, prediction: Prediction, outputs: Outp
     if prediction.seen is not None and "C" in still.axes:
         # A channel that the network did not see may be the very one that it is to predict.
         still = still.select(C=list(dict.fromkeys(prediction.seen)))
-    write_side_by_side(folder / "overlays" / f"{name}.jpg", still, result)
+    write_side_by_side(folder / "overlays" / f"{name}.jpg", still, result, note=note)
     if unsure is not None:
-        write_doubt(folder / "uncertainty" / f"{name}.jpg", result, unsure, doubtful)
+        write_doubt(folder / "uncertainty" / f"{name}.jpg", result, unsure, doubtful, note=note)
     if missed is not None and outputs.uncertainty:
-        write_doubt(folder / "cycle" / f"{name}.jpg", result, missed, doubtful, scale=CYCLE)
+        path = folder / "cycle" / f"{name}.jpg"
+        write_doubt(path, result, missed, doubtful, scale=CYCLE, note=note)
     if prediction.doubtful is not None:
         write_labels(
             folder / "doubtful" / f"{name}{outputs.suffix}",
@@ -149,3 +153,9 @@ def _write_result(folder: Path, name: str, prediction: Prediction, outputs: Outp
             prediction.image,
             prediction.axes,
         )
+
+
+def _time_shown(image: Image) -> str:
+    """Which time point of a movie its pictures show; empty where there is no other."""
+    times = image.sizes.get("T", 1)
+    return f"time 1 of {times}" if times > 1 else ""
