@@ -57,6 +57,8 @@ def test_what_cannot_be_done(
         ([*one, "--diameter", "wide"], "expected pixels such as 30, or a length such as 8um"),
         ([*one, "--threshold", "3"], "threshold: Input should be less than or equal to 1"),
         ([*one, "--tile", "3"], "--tile 3: Input should be greater than or equal to 24"),
+        ([*one, "--axes", "XYQ"], "axes 'XYQ' are not usable: expected different letters of TCZYX"),
+        ([*one, "--axes", "ZY"], "Y and X among them"),
         ([*one, "--channels", "red"], "--channels red: expected numbers such as 0 or 0,2"),
         ([*one, "--device", "toaster"], "device 'toaster' is not usable here"),
         ([*one, "--threads", "0"], "--threads 0: expected 1 or more"),

@@ -251,3 +251,24 @@ def test_an_ensemble_says_how_its_members_did_on_what_they_left_out(
     assert "member 2 of 2: training 2 steps" in err
     last = err.splitlines()[-1]
     assert "(2 members; mean map 0." in last and "of 6 images" in last
+
+
+@pytest.mark.parametrize("option", [None, "--find-rate", "--find-batch"])
+def test_a_network_that_does_not_exist_is_told_before_images_are_prepared(
+    dataset, tmp_path, capsys, option
+):
+    arguments = ["train", str(dataset), "-o", str(tmp_path / "run")]
+    for name, told in (
+        (
+            "residual-unte",
+            "there is no network 'residual-unte'; did you mean residual-unet? choose",
+        ),
+        ("mine.nets:Net", "pass --allow-imports"),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main([*arguments, "--network.name", name, *([option] if option else [])])
+        assert exit_.value.code == 2
+        errors = capsys.readouterr().err
+        assert told in errors
+        assert "preparing" not in errors
+    assert not (tmp_path / "run").exists()

@@ -162,3 +162,20 @@ def test_labels_put_into_a_folder_without_results_are_not_overwritten(tmp_path: 
     with pytest.raises(WriteError, match="not written by a run"):
         run(tmp_path / "images", tmp_path, diameter=30)
     assert json.loads((tmp_path / "run.json").read_text())["inputs"][0]["status"] == "failed"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "evaluate --images", "export", "review"])
+def test_an_unfinished_run_says_how_to_finish_it(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = write_domes(tmp_path / "images", ("a",))
+    (tmp_path / "truth").mkdir()
+    tifffile.imwrite(tmp_path / "truth" / "a.tif", truth["a"])
+    out = tmp_path / "out"
+    run(tmp_path / "images", out)
+    (out / "run.json").unlink()
+    verb, *options = command.split()
+    more = {"evaluate": [tmp_path / "truth"], "export": ["--rois"], "review": []}[verb]
+    assert call(verb, out, *more, *options) == 2
+    told = f"{out}: is not finished: give the same predict command again"
+    assert told in capsys.readouterr().err

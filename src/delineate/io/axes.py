@@ -115,6 +115,23 @@ def _check_type(dtype: np.dtype[np.generic], path: Path) -> None:
         )
 
 
+def usable_axes(axes: str) -> str:
+    """Axes that a user names, as letters, without the ! after them.
+
+    Raises
+    ------
+    AxesError : they are no axes of an image.
+    """
+    wanted = axes.strip().upper().removesuffix("!")
+    known = set(wanted) <= set(AXES + "S") and len(set(wanted)) == len(wanted)
+    if not known or not set("YX") <= set(wanted):
+        raise AxesError(
+            f"axes {axes!r} are not usable: expected different letters of TCZYX (and S for the "
+            "samples of a colour picture), Y and X among them, e.g. ZYX"
+        )
+    return wanted
+
+
 def _asked(raw: Raw, shape: tuple[int, ...], axes: str, path: Path) -> str:
     """Letter of each axis, ``-`` where it is dropped, where the user names axes.
 
@@ -122,12 +139,7 @@ def _asked(raw: Raw, shape: tuple[int, ...], axes: str, path: Path) -> str:
     ------
     AxesError : they are no axes, or those of a file that does not say do not fit it.
     """
-    wanted = axes.strip().upper().removesuffix("!")
-    if not wanted or set(wanted) - set(AXES + "S") or len(set(wanted)) != len(wanted):
-        raise AxesError(
-            f"axes {axes!r} are not usable: expected different letters of TCZYX (and S for the "
-            "samples of a colour picture), e.g. ZYX"
-        )
+    wanted = usable_axes(axes)
     said = None if axes.strip().endswith("!") else _said(raw, shape)
     if said is None:
         return _named(raw, shape, wanted, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 from collections.abc import Callable
@@ -101,6 +102,21 @@ def build(
     return _construct(network.name, factory, {**given, **network.options})
 
 
+def check_name(network: NetworkOptions, *, allow_imports: bool = False) -> None:
+    """Whether there is a network of this name, before any image is prepared for it.
+
+    Raises
+    ------
+    ModelError : there is none, or it is not allowed or cannot be imported.
+    """
+    if network.name.startswith(SMP):
+        from delineate.networks.smp import smp_class
+
+        smp_class(network.name.removeprefix(SMP))
+    else:
+        _factory(network.name, allow_imports)
+
+
 def _factory(name: str, allow_imports: bool) -> Callable[..., Any]:
     if name.startswith(SMP):
         from delineate.networks.smp import build_smp
@@ -109,9 +125,11 @@ def _factory(name: str, allow_imports: bool) -> Callable[..., Any]:
     path = BUILT_IN.get(name)
     if path is None:
         if ":" not in name:
+            near = difflib.get_close_matches(name.lower(), BUILT_IN, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ":"
             raise ModelError(
-                f"there is no network {name!r}: choose one of {', '.join(BUILT_IN)}, or give an "
-                "import path such as package.module:Class"
+                f"there is no network {name!r}{meant} choose one of {', '.join(BUILT_IN)}, or give "
+                "an import path such as package.module:Class"
             )
         if not allow_imports:
             raise ModelError(

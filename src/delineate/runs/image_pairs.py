@@ -14,7 +14,7 @@ from delineate.errors import DataError, ImageError
 from delineate.image import Image
 from delineate.io import ImageFile, find_images, read
 from delineate.metrics import best_scale
-from delineate.runs.layout import label_files, read_json
+from delineate.runs.layout import check_finished, label_files, read_json
 from delineate.runs.wanted import Wanted
 
 NOTHING_SAID = Wanted()
@@ -123,8 +123,9 @@ def pair_images(predicted: Path, truth: Path) -> tuple[list[ImagePair], int]:
     Raises
     ------
     DataError : a prediction has no truth.
-    ReadError : there are no images.
+    ReadError : there are no images, or the run is not finished.
     """
+    check_finished(predicted)
     of_run = _has_images(predicted)
     if (truth / "targets").is_dir() and (truth / "images").is_dir():
         truth = truth / "targets"

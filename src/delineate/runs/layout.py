@@ -41,6 +41,19 @@ def is_run(folder: Path) -> bool:
     return (folder / STATE).is_dir() or (folder / "run.json").is_file()
 
 
+def check_finished(folder: Path) -> None:
+    """Raise where a folder is that of a run whose tables are not written yet.
+
+    Raises
+    ------
+    ReadError : it is.
+    """
+    record = read_json(folder / "run.json")
+    listed = isinstance(record, dict) and isinstance(record.get("inputs"), list)
+    if (folder / STATE).is_dir() and not listed:
+        raise ReadError(f"{folder}: is not finished: give the same predict command again")
+
+
 def is_result(path: Path, out: Path) -> bool:
     """Whether a file is a result in the run folder `out`, not an image to work on."""
     try:
@@ -101,8 +114,9 @@ def label_files(source: Path, room: str = "labels") -> list[ImageFile]:
 
     Raises
     ------
-    ReadError : there are none, or labels of the run are missing.
+    ReadError : there are none, the run is not finished, or labels of it are missing.
     """
+    check_finished(source)
     record = read_json(source / "run.json")
     if not isinstance(record, dict):
         return find_images(source)

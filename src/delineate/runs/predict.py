@@ -13,6 +13,7 @@ from delineate.errors import DelineateError, ModelError
 from delineate.inference.diameter import parse_diameter
 from delineate.inference.runner import Progress, RunOptions
 from delineate.io import ImageFile
+from delineate.io.axes import usable_axes
 from delineate.model import Model, ResultType
 from delineate.runs.earlier import in_order
 from delineate.runs.folder import RunFolder
@@ -103,7 +104,7 @@ def predict_folder(
     Raises
     ------
     ReadError : nothing is found.
-    ImageError, ModelError : settings that suit no image.
+    AxesError, ImageError, ModelError : settings that suit no image.
     WriteError : `out` holds a run with other settings, results of other images of the same names,
         or labels that no run wrote.
     """
@@ -115,6 +116,8 @@ def predict_folder(
     files = images.images
     if settings.diameter is not None:
         parse_diameter(settings.diameter)
+    if settings.axes is not None:
+        usable_axes(settings.axes)
     if model.recipe.method.truth == "image":
         _check_image_settings(model, settings, outputs)
     elif settings.dtype != "auto":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from delineate.data.layouts import training_pairs
 from delineate.data.samples import prepare
 from delineate.errors import RecipeError
+from delineate.networks import check_name
 from delineate.recipe import Recipe
 from delineate.runs.members import first_network, member_splits
 from delineate.runs.train import Reporter, Silent, _clear, _geometry, preparation_of
@@ -47,6 +48,7 @@ def find_rates(
         )
     if data.images is None:
         raise RecipeError("data.images is not set: which folder holds the training images?")
+    check_name(recipe.network, allow_imports=allow_imports)
     reporter.stage("looking for images")
     every = training_pairs(data, recipe.method.truth, recipe.regime.needs_truth)
     pairs = member_splits(recipe, every)[0].train

@@ -12,7 +12,7 @@ from delineate.recipe import Recipe
 from delineate.review.run_tables import csv_rows, finite
 from delineate.review.run_trust import MEASURES
 from delineate.runs.folder import SCHEMA
-from delineate.runs.layout import SCORES, STATE, read_json
+from delineate.runs.layout import SCORES, STATE, check_finished, read_json
 from delineate.runs.quality import Judge
 from delineate.runs.review_scores import Scores
 from delineate.runs.tables import failed_row, most_uncertain_first
@@ -138,11 +138,9 @@ def read_finished(folder: Path) -> Finished:
     ReadError : there is none, it is not complete, or it is broken.
     """
     record = read_json(folder / "run.json")
+    check_finished(folder)
     if not isinstance(record, dict) or not isinstance(record.get("inputs"), list):
-        told = "is not finished: give the same predict command again"
-        if not (folder / STATE).is_dir():
-            told = "no run here; give the folder that `delineate predict -o` wrote"
-        raise ReadError(f"{folder}: {told}")
+        raise ReadError(f"{folder}: no run here; give the folder that `delineate predict -o` wrote")
     if record.get("schema") != SCHEMA:
         raise ReadError(
             f"{folder / 'run.json'}: schema {record.get('schema')!r} found, {SCHEMA} expected; use "
