@@ -186,6 +186,8 @@ class Model:
         axes: str | None = None,
         scene: int | str | None = None,
         channels: Sequence[int] | None = None,
+        planes: Sequence[int] | None = None,
+        times: Sequence[int] | None = None,
         dtype: ResultType = "auto",
         options: RunOptions | None = None,
         keep_maps: bool = False,
@@ -203,7 +205,8 @@ class Model:
             know their pixel size; None: the model finds it.
         axes : of the array, or of a file that does not say (``"TYX!"``: or that is wrong).
         scene : number (from 0) or name of the image in a file that holds several; None: the first.
-        channels : channels of the image to use.
+        channels, planes : of the image, to use in place of those that the recipe names, from 0.
+        times : time points to predict, from 0; None: all.
         dtype : of the pixels of the result of a model of images: "float32"; "target", that of its
             targets (of integers, rounded); "auto": "target" for colour pictures, else "float32".
         options : tiles, device, precision.
@@ -217,6 +220,7 @@ class Model:
         """
         from delineate.image import Image as ImageType
         from delineate.inference.predict import Units, predict
+        from delineate.inference.seen import at_times
         from delineate.io import read
         from delineate.uncertainty import ensemble_novelty
 
@@ -225,8 +229,9 @@ class Model:
         elif not isinstance(image, ImageType):
             image = _from_array(np.asarray(image), axes)
         data, target = self.recipe.data, self.description.target
-        if channels is not None:
-            data = data.model_copy(update={"channels": tuple(channels)})
+        asked = {"channels": channels, "planes": planes}
+        data = data.model_copy(update={k: tuple(v) for k, v in asked.items() if v is not None})
+        image = at_times(image, times)
         found = predict(
             image,
             self.runner(options, **decoding),

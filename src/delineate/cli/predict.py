@@ -24,6 +24,8 @@ def predict(
     diameter: str | None = None,
     axes: str | None = None,
     channels: str | None = None,
+    planes: str | None = None,
+    times: str | None = None,
     scene: list[str] | None = None,
     threshold: float | None = None,
     flow_threshold: float | None = None,
@@ -77,7 +79,13 @@ def predict(
         Axes of files that do not say, such as ZYX, TYX, CYX or YXC; with a !, as in TYX!, also of
         files that say something else.
     channels
-        Channels to use, counted from 0: 2 or 0,1,2.
+        Channels to use, counted from 0: 2 or 0,1,2. By default those that the model was trained
+        on (`data.channels`).
+    planes
+        Planes of Z to use, counted from 0: 4 or 3,4,5. By default those of the training
+        (`data.planes`).
+    times
+        Time points of movies to predict, counted from 0. By default all.
     scene
         Name or number (from 0) of the image to take of files that hold several; give it once for
         each. By default all are taken; delineate info lists them.
@@ -150,6 +158,8 @@ def predict(
         diameter=diameter,
         axes=axes,
         channels=parse_channels(channels),
+        planes=parse_numbers(planes, "--planes"),
+        times=parse_numbers(times, "--times"),
         dtype=dtype,
         run=run_options(
             tile=tile,
@@ -238,7 +248,17 @@ def run_options(**values: Any) -> RunOptions:
 
 
 def parse_channels(text: str | None) -> tuple[int, ...] | None:
-    """``"0,2"`` → (0, 2).
+    """Channels: ``"0,2"`` → (0, 2).
+
+    Raises
+    ------
+    ImageError : not numbers.
+    """
+    return parse_numbers(text, "--channels")
+
+
+def parse_numbers(text: str | None, option: str) -> tuple[int, ...] | None:
+    """Numbers of an option: ``"0,2"`` → (0, 2).
 
     Raises
     ------
@@ -251,7 +271,7 @@ def parse_channels(text: str | None) -> tuple[int, ...] | None:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise ImageError(f"--channels {text}: expected numbers such as 0 or 0,2") from error
+        raise ImageError(f"{option} {text}: expected numbers such as 0 or 0,2") from error
 
 
 def use_threads(threads: int | None) -> None:

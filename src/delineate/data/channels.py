@@ -17,7 +17,7 @@ LUMA = np.array([0.299, 0.587, 0.114])
 
 _SETTINGS = {
     "C": ("channel", "--channels, in a training data.channels, of targets data.target_channels"),
-    "Z": ("plane", "data.planes"),
+    "Z": ("plane", "--planes, in a training data.planes"),
 }
 """What the parts of an axis are called, and the settings that choose among them."""
 

@@ -2,8 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from delineate.data.channels import Selection, Selects, select_axes
+from delineate.errors import AxesError
 from delineate.image import Image
+
+
+def at_times(image: Image, times: Sequence[int] | None) -> Image:
+    """The time points of a movie that are asked for, in their order; of one the image alone.
+
+    An image without a time axis stays as it is. Neighbours of a lazy movie are not read.
+
+    Parameters
+    ----------
+    times : numbers from 0; None: all.
+
+    Raises
+    ------
+    AxesError : there is no such time point.
+    """
+    if times is None or "T" not in image.axes:
+        return image
+    n = image.sizes["T"]
+    if lacking := [t for t in times if not 0 <= t < n]:
+        raise AxesError(
+            f"{image.source or 'the image'} has {n} time points, numbered from 0; asked for "
+            f"{', '.join(map(str, lacking))}: choose with --times"
+        )
+    wanted = sorted(set(times))
+    if len(wanted) == 1:
+        return image.select(T=wanted[0])
+    if wanted == list(range(wanted[0], wanted[-1] + 1)):
+        return image.select(T=slice(wanted[0], wanted[-1] + 1))
+    return image.select(T=wanted)
 
 
 def seen_part(image: Image, data: Selects) -> Image:

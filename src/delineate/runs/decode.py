@@ -13,7 +13,7 @@ from delineate.errors import ModelError, ReadError, WriteError
 from delineate.inference.decode import decode_posterior
 from delineate.inference.prediction import Prediction
 from delineate.inference.runner import Progress
-from delineate.inference.seen import seen_part
+from delineate.inference.seen import at_times, seen_part
 from delineate.io import ImageFile, read
 from delineate.methods.base import Method
 from delineate.recipe import Recipe
@@ -67,16 +67,16 @@ def decode_folder(
     done = {i["name"]: i for i in record["inputs"] if i["status"] == "done"}
     files = [ImageFile(Path(i["path"]), name, i.get("scene")) for name, i in done.items()]
     settings = record["settings"]
-    data = recipe.data
-    if settings.get("channels") is not None:
-        data = data.model_copy(update={"channels": tuple(settings["channels"])})
+    asked = {k: settings[k] for k in ("channels", "planes") if settings.get(k) is not None}
+    data = recipe.data.model_copy(update={k: tuple(v) for k, v in asked.items()})
     folder = RunFolder(
         Path(out), {**settings, "decoding": {**before, **decoding}}, outputs, overwrite
     )
 
     def predict(image: ImageFile, _: Progress | None) -> Prediction:
         kept = read_maps(run / "maps" / f"{image.name}.zarr", method)
-        pixels = read(image.path, axes=settings.get("axes"), scene=image.scene)
+        whole = read(image.path, axes=settings.get("axes"), scene=image.scene)
+        pixels = at_times(whole, settings.get("times"))
         if folder.sha256(image.path) != done[image.name]["sha256"]:
             raise ReadError(
                 f"{image.path}: has changed since it was predicted, its maps are of other pixels; "

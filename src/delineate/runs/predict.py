@@ -50,11 +50,19 @@ class Settings:
     diameter: float | str | None = None
     axes: str | None = None
     channels: tuple[int, ...] | None = None
+    planes: tuple[int, ...] | None = None
+    times: tuple[int, ...] | None = None
     dtype: ResultType = "auto"
     run: RunOptions = field(default_factory=RunOptions)
     decoding: dict[str, Any] = field(default_factory=dict)
     required: float | None = None
     risk: float | None = None
+
+    def rarely_given(self) -> dict[str, Any]:
+        """Settings that the record of a run has only where they were given."""
+        dtype = None if self.dtype == "auto" else self.dtype
+        given: dict[str, Any] = {"planes": self.planes, "times": self.times, "dtype": dtype}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ def predict_folder(
             "diameter": settings.diameter,
             "axes": settings.axes,
             "channels": settings.channels,
-            **({} if settings.dtype == "auto" else {"dtype": settings.dtype}),
+            **settings.rarely_given(),
             "run": settings.run.model_dump(),
             "decoding": settings.decoding,
         },
@@ -157,6 +165,8 @@ def predict_folder(
             axes=settings.axes,
             scene=image.scene,
             channels=settings.channels,
+            planes=settings.planes,
+            times=settings.times,
             dtype=settings.dtype,
             options=settings.run,
             keep_maps=outputs.maps,
