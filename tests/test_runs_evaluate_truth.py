@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from delineate.errors import ImageError
+from delineate.data.normalise import Normalise
+from delineate.errors import ImageError, ReadError
 from delineate.metrics import image_scores
 from delineate.review.image_scores import Example
 from delineate.runs.evaluate_images import evaluate_images
@@ -127,6 +128,28 @@ def test_the_part_of_the_truth_can_be_chosen(
     for message, options in refused.items():
         assert call("evaluate", found, data, *options) != 0
         assert message in capsys.readouterr().err.replace("\n", " "), message
+
+
+@pytest.mark.parametrize("kind", ["mask", "macenko"])
+def test_what_has_no_units_is_compared_as_it_was_learned(tmp_path: Path, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    shape = (2, 30, 40) if kind == "mask" else (3, 60, 60)
+    true = np.where(rng.random(shape) > 0.5, 255, 0).astype(np.uint8)
+    if kind == "macenko":  # two stains
+        amount = rng.random((2, 60, 60))
+        densities = np.einsum("sc,syx->cyx", [[0.56, 0.72, 0.41], [0.22, 0.80, 0.56]], amount)
+        true = (240 * 10**-densities).astype(np.uint8)
+    rule = Normalise(kind=kind)  # type: ignore[arg-type]
+    made = rule.fit(true).apply(true)
+    put(tmp_path / "run" / "results" / "a.tif", made, "CYX")
+    put(tmp_path / "truth" / "a.tif", true, "CYX")
+    learned = {"normalise_target": rule.model_dump(mode="json")}
+    record(tmp_path / "run", "a", recipe=learned)
+    found = evaluate_images(tmp_path / "run", tmp_path / "truth", tmp_path / "out").tables.images
+    assert found["nrmse"] == pytest.approx(np.zeros(len(made)), abs=1e-6)
+    record(tmp_path / "run", "a", recipe={"normalise_target": {"kind": kind, "strange": 1}})
+    with pytest.raises(ReadError, match=r"run\.json: normalise_target"):
+        evaluate_images(tmp_path / "run", tmp_path / "truth", tmp_path / "out")
 
 
 def test_a_truth_without_time_is_that_of_all_time_points(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.data.layouts import LABEL_SUFFIXES
+from delineate.data.normalise import Normalise
 from delineate.errors import DataError, ImageError
 from delineate.image import Image
 from delineate.io import ImageFile, find_images, read
@@ -64,12 +65,16 @@ class Plane(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """The images of a pair, of the same pixels and channels; a truth without T is that of all T."""
+    """The images of a pair, of the same pixels and channels; a truth without T is that of all T.
+
+    `rule`: true pixels are normalised by it; None: they are those of the file.
+    """
 
     prediction: Image
     truth: Image
     mask: Image | None
     variance: Image | None
+    rule: Normalise | None = None
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -89,7 +94,7 @@ class Opened(NamedTuple):
         if self.variance is not None:
             variance = _pixels(self.variance, frame, channel)
         prediction = _pixels(self.prediction, frame, channel)
-        truth = _pixels(self.truth, frame, channel)
+        truth = _pixels(self.truth, frame, channel, self.rule)
         return Plane(frame, channel, prediction, truth, keep, variance)
 
     def planes(self) -> Iterator[Plane]:
@@ -201,7 +206,7 @@ def open_pair(pair: ImagePair, axes: str | None = None, wanted: Wanted = NOTHING
     if pair.variance is not None:
         variance = _predictive(read(pair.variance), pair.variance)
         variance = _like(variance, pair.variance, plain, (1, truth.n_channels))
-    return Opened(prediction, truth, mask, variance)
+    return Opened(prediction, truth, mask, variance, wanted.rule)
 
 
 def _chosen(whole: Image, part: Image) -> str:
@@ -236,10 +241,16 @@ def _predictive(image: Image, path: Path) -> Image:
     return image.select(C=named)
 
 
-def _pixels(image: Image, frame: int | None, channel: int) -> NDArray[Any]:
-    """Pixels of a channel at a time; one channel serves for all."""
+def _pixels(
+    image: Image, frame: int | None, channel: int, rule: Normalise | None = None
+) -> NDArray[Any]:
+    """Pixels of a channel at a time, normalised by a rule if any; one channel serves for all."""
     if frame is not None and "T" in image.axes:
         image = image.select(T=frame)
+    own = channel if image.n_channels > 1 else 0
+    if rule is not None:  # found on all channels together
+        pixels = image.channel_first()
+        return rule.fit(pixels).apply(pixels)[own]
     if "C" in image.axes:
-        image = image.select(C=channel if image.n_channels > 1 else 0)
+        image = image.select(C=own)
     return image.numpy()

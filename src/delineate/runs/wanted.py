@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from delineate.data.channels import Selection, select_axes
+from delineate.data.normalise import Normalise
 from delineate.data.truth import EVERYTHING
-from delineate.errors import AxesError
+from delineate.errors import AxesError, ReadError
 from delineate.image import Image
 from delineate.review.run_images import relative_units
 from delineate.runs.layout import read_json
@@ -20,12 +23,14 @@ class Wanted(NamedTuple):
     `relative`: each was brought to the scale of its input, whose units results have (`Normalise` of
     kind match); brightness and contrast of results and true images cannot be compared. `learned`
     are the channels and planes of the files that the recipe names, `asked` those of a user, which
-    stand in their place.
+    stand in their place. `rule`: of targets whose results have no other units than the normalised
+    ones (masks, stains), and with which true images are to be normalised; None of others.
     """
 
     relative: bool = False
     learned: Selection = EVERYTHING
     asked: Selection = EVERYTHING
+    rule: Normalise | None = None
 
     def part(self, truth: Image, prediction: Image) -> Image:
         """The channels and planes of a true image that a prediction is of.
@@ -46,7 +51,12 @@ class Wanted(NamedTuple):
 
 
 def wanted_of(run: Path) -> Wanted:
-    """What the record of a run says; what it does not say is as in most runs."""
+    """What the record of a run says; what it does not say is as in most runs.
+
+    Raises
+    ------
+    ReadError : how targets were normalised is not understood.
+    """
     record = _mapping(read_json(run / "run.json"))
     recipe = _mapping(record.get("recipe"))
     data = _mapping(recipe.get("data"))
@@ -54,7 +64,16 @@ def wanted_of(run: Path) -> Wanted:
     if _mapping(recipe.get("regime")).get("name") == "blind-spot":  # learned of the images alone
         channels = _mapping(record.get("settings")).get("channels") or data.get("channels")
     learned = Selection(_numbers(channels), _numbers(data.get("planes")))
-    return Wanted(relative_units(recipe), learned)
+    rule = _mapping(recipe.get("normalise_target"))
+    if rule.get("kind") not in ("mask", "macenko"):
+        return Wanted(relative_units(recipe), learned)
+    try:
+        return Wanted(learned=learned, rule=Normalise.model_validate(rule))
+    except ValidationError as error:
+        raise ReadError(
+            f"{run / 'run.json'}: normalise_target of its recipe is not understood ("
+            f"{error.errors()[0]['msg']}): run the predict command again"
+        ) from error
 
 
 _PARTS = {"C": ("channel", "--truth-channels"), "Z": ("plane", "--truth-planes")}
