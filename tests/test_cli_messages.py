@@ -190,6 +190,24 @@ def test_help_teaches_by_example(
     assert "--no-" not in page
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (
+            "predict",
+            ("results/", "doubtful/", "labels/", "cycle/", "--turns 4", "--planes"),
+        ),
+        ("train", ("targets/", "_target", "unpaired", "noise2void", "--data.cost", "--data.table")),
+    ],
+)
+def test_help_tells_of_images_as_of_objects(
+    command: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(command, "--help") == 0
+    page = capsys.readouterr().out
+    assert not [word for word in words if word not in page]
+
+
 def test_help_of_all(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert call() == 0

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from cyclopts import App
 
 COMMANDS = {
-    "predict": "Segment images with a model: labels, tables and a report.",
-    "train": "Train a model on images with labels, by a recipe or with no configuration at all.",
+    "predict": "Segment or transform images with a model: labels or images, tables and a report.",
+    "train": "Train a model on images with labels or target images, with no configuration at all.",
     "evaluate": "Score labels by AP, Dice, PQ …, or images by PSNR, SSIM …, against true ones.",
     "consensus": "Estimate one ground truth from several experts, and show how far they agree.",
     "review": "Judge a finished run anew, and hold it against truth and experts.",

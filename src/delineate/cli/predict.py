@@ -49,18 +49,24 @@ def predict(
     overwrite: bool = False,
     allow_imports: bool = False,
 ) -> int:
-    """Segment images with a model.
+    """Segment or transform images with a model.
 
-    Writes labels/, overlays/, uncertainty/ (a picture of where the model is unsure), objects.csv,
-    images.csv, run.json and report.html into the output folder. A run that was interrupted goes on
-    when the same command is given again; given other images, it adds them. An image that cannot be
-    read is reported and skipped; the exit status is then 1. Of a file that holds several images
-    (LIF, ND2, CZI, OME-TIFF, OME-Zarr) all are taken, each as NAME-SCENE.
+    Writes pictures (overlays/, and uncertainty/: where the model is unsure), images.csv, run.json
+    and report.html into the output folder. A model of objects also writes labels/ and objects.csv,
+    one of classes classes/ as well. A model of images (restoration, label-free, stains …) writes
+    results/, in the units of its targets or of the image itself, and doubtful/, 1 where a pixel is
+    too uncertain to be measured; a single pass tells that of some models only: add --turns 4.
+
+    A run that was interrupted goes on when the same command is given again; given other images, it
+    adds them. An image that cannot be read is reported and skipped; the exit status is then 1. Of a
+    file that holds several images (LIF, ND2, CZI, OME-TIFF, OME-Zarr) all are taken, each as
+    NAME-SCENE.
 
         delineate predict cells.tif -o out
         delineate predict plate1/ -o out --diameter 25
         delineate predict "scans/*.ome.tif" -o out --diameter 8um --rois
         delineate predict stack.tif -o out --axes ZYX --model runs/mine/model
+        delineate predict noisy/ -o out --model runs/restored/model --turns 4
 
     Parameters
     ----------
@@ -73,8 +79,8 @@ def predict(
     model
         Name of a model of the package, or the folder of one.
     diameter
-        Diameter of the objects: in pixels (25), or with a unit (8um) for images that know their
-        pixel size. By default the model finds it for each image.
+        Of models of objects: their diameter in pixels (25), or with a unit (8um) for images that
+        know their pixel size. By default the model finds it for each image.
     axes
         Axes of files that do not say, such as ZYX, TYX, CYX or YXC; with a !, as in TYX!, also of
         files that say something else.
@@ -90,11 +96,12 @@ def predict(
         Name or number (from 0) of the image to take of files that hold several; give it once for
         each. By default all are taken; delineate info lists them.
     threshold
-        Probability above which a pixel is inside an object.
+        Of models of objects: probability above which a pixel is inside one.
     flow_threshold
-        Objects whose flow error is larger are dropped; higher keeps more.
+        Of models of objects by flows: those whose flow error is larger are dropped; higher keeps
+        more.
     min_size
-        Objects of fewer pixels are dropped.
+        Of models of objects: those of fewer pixels are dropped.
     augment
         Overlap tiles by half and mirror them in turn, and a single tile in every way: about four
         times slower, often better.
@@ -112,10 +119,13 @@ def predict(
     threads
         Threads of the processor to use; by default all.
     uncertainty
-        Also write maps of uncertainty: predictive, aleatoric and epistemic, each 0 to 0.25, entropy
-        and mutual information; of images the variances, in their units squared.
+        Also write maps of uncertainty: predictive, aleatoric and epistemic variance. Of objects and
+        classes those of probabilities, 0 to 0.25, with entropy and mutual information; of images
+        those of each channel, in its units squared, and with CycleGAN the error of there and back
+        in cycle/.
     required
-        Score that is good enough, 0 to 1 (0.8: mean AP, or Dice, as the model was scored): images
+        Score that is good enough, 0 to 1 (0.8: mean AP, Dice or, of images, Pearson's correlation,
+        as the model was scored): images
         whose uncertainty does not vouch for it are marked "verify", as are images unlike the
         training images. All reference images of so little uncertainty as an accepted one were good
         enough.
@@ -123,15 +133,16 @@ def predict(
         Share of the accepted images that may miss the required score, such as 0.2: fewer need a
         person. See `delineate review --help`.
     keep_maps
-        Keep the network's maps, for `delineate decode`.
+        Keep the network's maps, for `delineate decode`. Not of models of images.
     rois
-        Also write an ImageJ ROI zip for each image.
+        Also write an ImageJ ROI zip of the objects of each image.
     geojson
-        Also write GeoJSON for QuPath.
+        Also write the objects as GeoJSON for QuPath.
     outlines
         Also write outlines as text, one object a line: without holes, each part a line of its own.
     format
-        Of the labels: TIFF or OME-Zarr.
+        Of labels, classes, results and masks of doubt: TIFF or OME-Zarr. TIFF opens in ImageJ and
+        Fiji.
     dtype
         Type of the pixels of results that are images: float32, which keeps all digits, or that of
         the targets (target), rounded where these are integers. auto takes that of the targets for

@@ -25,16 +25,25 @@ def train(
     threads: int | None = None,
     allow_imports: bool = False,
 ) -> int:
-    """Train a model on images with labels.
+    """Train a model on images with labels, or with the images that are wanted.
 
-    Takes a recipe, or a folder of images and labels and no configuration at all. The folder holds
-    images/ and labels/ with equal names; or images beside files whose names end in _masks, _mask,
-    _labels, _label or _seg; or give a CSV table with the columns image and labels. Any setting of
-    a recipe is changed as --section.name value; `delineate recipes --settings` lists them.
+    Takes a recipe, or a folder of images and labels and no configuration at all. Any setting of a
+    recipe is changed as --section.name value; `delineate recipes` lists the recipes, `delineate
+    recipes --settings` the settings.
 
-    Labels are integers, 0 for background and one number for each object. A file with no other
-    number than 1 or 255 is a mask, whose connected parts are the objects, those that touch at a
-    corner being one. For classes of pixels take the recipe semantic.
+    Objects and classes: the folder holds images/ and labels/ with equal names, or images beside
+    files whose names end in _masks, _mask, _labels, _label or _seg. Labels are integers, 0 for
+    background and one number for each object. A file with no other number than 1 or 255 is a mask,
+    whose connected parts are the objects, those that touch at a corner being one. For classes of
+    pixels take the recipe semantic.
+
+    Images to images (recipes restoration, labelfree, stain, modality, synthesis …): images/ and
+    targets/ with equal names, or X_target beside X. Where nothing wanted exists, noise2void learns
+    from images alone. With labelfree-cyclegan and unsupervised (--data.unpaired true) images/ and
+    targets/ (or labels/) need not belong together. --data.cost names a folder of cost maps.
+
+    A CSV table with the columns image and labels (or target) takes the place of the folder; one
+    with image and split (--data.table) says what trains and what validates.
 
     The output folder receives model/ (give it to `predict --model`), metrics.csv, curves.png and
     checkpoints. A training that was interrupted, or killed, goes on when the same command is given
@@ -44,6 +53,7 @@ def train(
         delineate train my-data -o runs/mine --from nuclei --train.steps 300
         delineate train my-data -o runs/mine --data.diameter 40 --train.batch 4
         delineate train semantic --data.images my-data -o runs/classes
+        delineate train restoration --data.images my-pairs -o runs/restored
         delineate train recipe.yaml -o runs/mine --seed 1
         delineate train recipe.yaml -o runs/rates --find-rate
         delineate train recipe.yaml -o runs/batches --find-batch
@@ -51,7 +61,8 @@ def train(
     Parameters
     ----------
     recipe
-        A folder or CSV table of images and labels, a YAML file, or the name of a packaged recipe.
+        A folder or CSV table of images and labels, a YAML file, or the name of a packaged recipe
+        (whose images --data.images names).
     settings
         Settings of the recipe, such as --train.steps 500.
     out
@@ -88,7 +99,7 @@ def train(
             values["train"] = {}
         values["name"] = source.resolve().name if source.is_dir() else source.stem
         values = override(values, {"data.images": source, **overrides})
-        chosen = Recipe.build(values, "these settings")
+        chosen = Recipe.build(values, "the recipe of these settings")
     else:
         chosen = Recipe.load(recipe, overrides)
     if find_rate:

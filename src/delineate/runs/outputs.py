@@ -32,7 +32,7 @@ class Outputs:
     rois : ImageJ ROI zips.
     geojson : GeoJSON for QuPath.
     outlines : outlines as text.
-    format : "tif" or "zarr", of the labels.
+    format : "tif" or "zarr", of labels, classes, results and masks of doubt.
     """
 
     maps: bool = False
