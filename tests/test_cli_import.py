@@ -89,7 +89,7 @@ def test_bad_files_make_the_status(tmp_path: Path, capsys: pytest.CaptureFixture
     arguments = ("import", source, "-o", tmp_path / "data", "--images", tmp_path / "images")
     assert call(*arguments) == 1
     told = capsys.readouterr().err.splitlines()
-    assert "a: 1 objects" in told
+    assert "a: 1 object" in told
     assert any(line.startswith("b: failed: ") and "b.zip: cannot be read" in line for line in told)
     assert told[-1] == f"delineate: 1 file failed, see {tmp_path / 'data' / 'import.csv'}"
     assert call("import", source, "-o", tmp_path / "data") == 2

@@ -168,6 +168,7 @@ def test_recipes_and_tables_train_too(dataset, tmp_path, capsys, no_curves):
         (["--train.learning_rate=1e30", "--train.clip=null"], "lower train.learning_rate"),
         (["--train.stesp=5"], "did you mean train.steps?"),
         (["--steps=5"], "did you mean train.steps?"),
+        (["--train.steps=-3"], "the recipe of these settings is not valid:"),
         (["--axes", "YX"], "did you mean data.axes?"),
         (["--train.steps"], "--train.steps needs a value"),
         (["--train.steps", "--seed", "1"], "--train.steps needs a value"),

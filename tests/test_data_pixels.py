@@ -50,6 +50,27 @@ def test_channels_that_do_not_fit_are_explained():
         network_channels(Image(np.zeros((3, 4, 4)), "TYX"), 1)
 
 
+@pytest.mark.parametrize(
+    ("found", "n", "told"),
+    [
+        (4, 3, "--channels, for instance --channels 0, or three of them, such as --channels 0,1,2"),
+        (3, 1, "--channels, for instance --channels 0"),
+        (2, 3, "--channels, for instance --channels 0"),
+        (5, 2, "--channels, for instance --channels 0,1"),
+        (2, 4, "choose as many with --channels, of which one may be given twice"),
+    ],
+)
+def test_the_channels_that_are_suggested_are_there(found, n, told):
+    image = Image(np.zeros((found, 4, 4)), "CYX")
+    with pytest.raises(ImageError) as error:
+        network_channels(image, n)
+    assert str(error.value).endswith(told)
+    if "instance" in told:
+        for text in told.split("--channels ")[1:]:
+            chosen = [int(part) for part in text.split(", ")[0].split(",")]
+            assert network_channels(image, n, chosen).shape[0] == n
+
+
 # Normalisation
 
 

@@ -45,8 +45,14 @@ def test_networks_are_made_ready_once_for_all_images_of_a_run() -> None:
 
 
 def test_devices_that_are_not_there() -> None:
-    with pytest.raises(ModelError, match="device 'toaster' is not usable here"):
-        Runner([torch.nn.Identity()], Flows(), 2, RunOptions(device="toaster"))
+    for name in ("toaster", "gpu", "cuda:first", "vulkan", "cpu:x"):
+        with pytest.raises(ModelError) as error:
+            Runner([torch.nn.Identity()], Flows(), 2, RunOptions(device=name))
+        assert str(error.value) == (
+            f"device '{name}' is not usable here: expected auto, cpu, cuda, cuda:1 or mps"
+        )
+    with pytest.raises(ModelError, match=r"^device 'cuda:99' is not usable here: [^\n]+$"):
+        Runner([torch.nn.Identity()], Flows(), 2, RunOptions(device="cuda:99"))
 
 
 def test_bfloat16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

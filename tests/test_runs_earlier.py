@@ -179,3 +179,8 @@ def test_an_unfinished_run_says_how_to_finish_it(
     assert call(verb, out, *more, *options) == 2
     told = f"{out}: is not finished: give the same predict command again"
     assert told in capsys.readouterr().err
+
+
+def test_one_object_is_one(tmp_path: Path) -> None:
+    one(tmp_path / "images" / "a.tif", 1)
+    assert run(tmp_path / "images", tmp_path / "out")[1].outcomes == {"a": "1 object"}

@@ -184,6 +184,7 @@ def _run(folder: Path) -> None:
 def _image(path: Path, axes: str | None) -> None:
     import numpy as np
 
+    from delineate.cli.predict import plural
     from delineate.io import read, scenes
 
     image = read(path, axes=axes)
@@ -205,4 +206,4 @@ def _image(path: Path, axes: str | None) -> None:
             raise DelineateError(f"{path}: there are no pixels")
         _row("intensities", f"{pixels.min()} … {pixels.max()}, mean {pixels.mean():.4g}")
         if pixels.dtype.kind in "ui" and image.n_channels == 1:
-            _row("if it holds labels", f"{np.count_nonzero(np.unique(pixels))} objects")
+            _row("if it holds labels", plural(int(np.count_nonzero(np.unique(pixels))), "object"))

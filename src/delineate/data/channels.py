@@ -140,8 +140,19 @@ def network_channels(
     named = f" ({', '.join(image.channels)})" if image.channels else ""
     raise ImageError(
         f"{image.source or 'the image'} has {pixels.shape[0]} channels{named}, the network takes "
-        f"{n}: choose with --channels, for instance --channels {','.join('0' * n)}"
+        f"{n}: {_how_to_choose(pixels.shape[0], n)}"
     )
+
+
+def _how_to_choose(found: int, n: int) -> str:
+    """What to say where a file has other channels than the n that a network takes."""
+    first = ",".join(map(str, range(n)))
+    if n == 3:  # of which a single one serves all
+        several = f", or three of them, such as --channels {first}" if found >= 3 else ""
+        return f"choose with --channels, for instance --channels 0{several}"
+    if found >= n:
+        return f"choose with --channels, for instance --channels {first}"
+    return "choose as many with --channels, of which one may be given twice"
 
 
 def _chosen(image: Image, axis: str, wanted: Sequence[int]) -> Image:

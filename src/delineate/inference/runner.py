@@ -69,11 +69,17 @@ def resolve_device(name: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    known = "expected auto, cpu, cuda, cuda:1 or mps"
     try:
         device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"device {name!r} is not usable here: {known}") from error
+    try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"device {name!r} is not usable here: {error}") from error
+        # The lines after the first are for developers.
+        reason = known if device.type not in ("cuda", "mps") else str(error).partition("\n")[0]
+        raise ModelError(f"device {name!r} is not usable here: {reason}") from error
     return device
 
 

@@ -257,10 +257,12 @@ def _failed(target: Target, files: Sequence[DrawingFile], error: Exception) -> I
 
 
 def _outcome(found: Imported) -> str:
+    from delineate.review.page import plural
+
     row = found.row
     if row["status"] == "failed":
         return f"failed: {row['error']}"
-    parts = [f"{row['objects']} objects"]
+    parts = [plural(row["objects"], "object")]
     words = {"joined": "of several pieces", "left_out": "left out"}
     words |= {"contested_pixels": "contested pixels"}
     shown = ("added", "removed", "changed", "joined", "replaced", "left_out", "contested_pixels")

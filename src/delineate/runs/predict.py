@@ -292,8 +292,10 @@ def run_all(
 
 def _outcome(row: dict[str, Any]) -> str:
     """What became of an image, in few words."""
+    from delineate.review.page import plural
+
     if "objects" in row:
-        return f"{row['objects']} objects"
+        return plural(row["objects"], "object")
     doubtful = row["not_measurable"]
     return "done" + (f", {doubtful:.0%} not to be measured" if doubtful != "" else "")
 
