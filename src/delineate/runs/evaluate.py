@@ -24,7 +24,7 @@ from delineate.metrics import (
     score_objects,
     score_table,
 )
-from delineate.runs.layout import label_files, read_json
+from delineate.runs.layout import label_files, label_folder, read_json
 from delineate.runs.predict import Listener
 from delineate.runs.scored import NotScored, labels_by_image, score_each, scores_table, told
 
@@ -97,8 +97,7 @@ def pair_labels(predicted: Path, truth: Path, room: str = "labels") -> tuple[lis
     """
     if predicted.is_file() and truth.is_file():
         return [LabelPair(truth.stem, predicted, truth)], 0
-    if (truth / "labels").is_dir() and (truth / "images").is_dir():
-        truth = truth / "labels"
+    truth = label_folder(truth)
     true = labels_by_image(truth, find_images(truth))
     found = labels_by_image(predicted, label_files(predicted, room))
     without = sorted(set(found) - set(true))

@@ -32,6 +32,8 @@ SCORES, RANKING, CURVE = "review-scores.csv", "review-ranking.csv", "review-curv
 """Tables of a run that was held against truth."""
 REVIEW = (SCORES, RANKING, CURVE, EXPERTS, COMPARISON)
 """Tables that a review adds."""
+CONSENSUS = "consensus.json"
+"""What a consensus that is finished has, and in `STATE` one that has begun."""
 SCORED = ("scores.csv", "summary.csv", "scores.png")
 """What an evaluation adds."""
 
@@ -42,7 +44,7 @@ def is_run(folder: Path) -> bool:
 
 
 def check_finished(folder: Path) -> None:
-    """Raise where a folder is that of a run whose tables are not written yet.
+    """Raise where a folder is that of a run, or a consensus, whose tables are not written yet.
 
     Raises
     ------
@@ -50,8 +52,9 @@ def check_finished(folder: Path) -> None:
     """
     record = read_json(folder / "run.json")
     listed = isinstance(record, dict) and isinstance(record.get("inputs"), list)
-    if (folder / STATE).is_dir() and not listed:
-        raise ReadError(f"{folder}: is not finished: give the same predict command again")
+    if (folder / STATE).is_dir() and not (listed or (folder / CONSENSUS).is_file()):
+        command = "consensus" if (folder / STATE / CONSENSUS).is_file() else "predict"
+        raise ReadError(f"{folder}: is not finished: give the same {command} command again")
 
 
 def is_result(path: Path, out: Path) -> bool:
@@ -105,11 +108,26 @@ def _inside(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file())
 
 
+def label_folder(source: Path) -> Path:
+    """Where the label files of a folder lie: in its ``labels/`` where it has one, else in itself.
+
+    That is so in a data set (``images/`` beside ``labels/``), a consensus and a run.
+
+    Raises
+    ------
+    ReadError : as for `check_finished`.
+    """
+    check_finished(source)
+    inner = source / "labels"
+    return inner if inner.is_dir() else source
+
+
 def label_files(source: Path, room: str = "labels") -> list[ImageFile]:
     """Label files of a run (those of the images that it calls done), of a folder, or one file.
 
     Parameters
     ----------
+    source : of a folder that is no run, those of `label_folder`.
     room : "classes" for the images of classes of a run of a semantic model.
 
     Raises
@@ -119,7 +137,7 @@ def label_files(source: Path, room: str = "labels") -> list[ImageFile]:
     check_finished(source)
     record = read_json(source / "run.json")
     if not isinstance(record, dict):
-        return find_images(source)
+        return find_images(label_folder(source))
     if room == "labels" and (source / "results").is_dir() and not (source / "labels").is_dir():
         raise ReadError(f"{source}: a run of images, there are no objects in it")
     files = []

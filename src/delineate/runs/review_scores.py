@@ -18,7 +18,7 @@ from delineate.io import find_images
 from delineate.io.reading import read_label_image
 from delineate.methods.base import Method
 from delineate.methods.semantic import Semantic
-from delineate.runs.layout import ROOMS, label_files
+from delineate.runs.layout import ROOMS, label_files, label_folder
 from delineate.runs.scored import labels_by_image
 
 Pixels = NDArray[Any]
@@ -163,7 +163,7 @@ def true_files(truth: Path, names: Sequence[str]) -> dict[str, Path]:
     """
     if truth.is_file() and len(names) == 1:
         return {names[0]: truth}
-    folder = truth / "labels" if (truth / "labels").is_dir() else truth
+    folder = label_folder(truth)
     files = labels_by_image(folder, find_images(folder))
     found = {name: files[name] for name in names if name in files}
     if not found:
