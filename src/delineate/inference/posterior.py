@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from delineate.methods.base import Maps, Method
@@ -62,10 +63,11 @@ class Posterior:
     Parameters
     ----------
     maps : float32 mean over draws (map channels, axes).
-    spread : float32 (moments of the method, axes), their means over draws; None for a single draw.
+    spread : float32 (moments of the method, axes), their means over draws; None for a single draw,
+        and where the method has none.
     draws : their number.
-    features : of each member (F,) the mean of its deepest maps over the image; empty where its
-        network does not say which these are.
+    features : of each member (F,) the mean of its deepest maps over the pixels of the image; empty
+        where its network does not say which these are.
     by_plane : the maps are those of a 2D method for each plane of a volume.
     """
 
@@ -104,13 +106,25 @@ class Posterior:
 class Pooled:
     """Sums of the deepest maps of each network, read in passing while tiles are run.
 
+    A pixel of a deepest map counts as much as the pixels under it: nothing in the margin and in
+    what fills up a tile, whose share would make the size of an image a feature; where tiles
+    overlap, as much in all as elsewhere; and less the nearer it is to the edge of a tile, beyond
+    which the network sees zeros, whose influence depends on that distance.
+
     Used as a context; networks whose `feature_layer` is no module are left out.
+
+    Parameters
+    ----------
+    networks : whose maps are read.
+    reach : pixels from the edge of a tile within which they count less.
     """
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    def __init__(self, networks: Sequence[nn.Module], reach: int) -> None:
+        self.reach = reach
         self.layers = [getattr(n, "feature_layer", None) for n in networks]
         self.sums: list[NDArray[np.float64] | None] = [None] * len(networks)
-        self.counts = [0] * len(networks)
+        self.counts = [0.0] * len(networks)
+        self._weights: Tensor | None = None
         self._hooks: list[Any] = []
 
     def __enter__(self) -> Self:
@@ -123,16 +137,28 @@ class Pooled:
         for hook in self._hooks:
             hook.remove()
 
+    def expect(self, weights: Tensor) -> None:
+        """Set what the pixels of the batch that runs next weigh: (B, 1, spatial axes)."""
+        for axis in range(2, weights.ndim):
+            n = weights.shape[axis]
+            place = torch.arange(n, device=weights.device)
+            inwards = (torch.minimum(place, n - 1 - place) + 0.5) / self.reach
+            shape = [n if a == axis else 1 for a in range(weights.ndim)]
+            weights = weights * inwards.clamp(max=1).square().reshape(shape)
+        self._weights = weights
+
     def _read(self, number: int, _: nn.Module, __: Any, output: Tensor) -> None:
-        axes = tuple(range(2, output.ndim))
-        pooled = output.detach().float().mean(dim=axes).sum(dim=0).double().cpu().numpy()
+        assert self._weights is not None
+        weights = F.interpolate(self._weights, size=list(output.shape[2:]), mode="area")
+        every = (0, *range(2, output.ndim))
+        pooled = (output.detach().float() * weights).sum(dim=every).double().cpu().numpy()
         known = self.sums[number]
         self.sums[number] = pooled if known is None else known + pooled
-        self.counts[number] += output.shape[0]
+        self.counts[number] += float(weights.sum())
 
     @property
     def features(self) -> tuple[NDArray[np.float32], ...]:
-        """Mean over all tiles and turns, of each network; empty unless all have them."""
+        """Mean over the image and all turns, of each network; empty unless all have them."""
         found = [
             (s / n).astype(np.float32)
             for s, n in zip(self.sums, self.counts, strict=True)

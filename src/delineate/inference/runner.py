@@ -29,6 +29,10 @@ Progress = Callable[[int, int], None]
 """Called with the tiles done and all tiles."""
 
 
+REACH = 4
+"""Margins from the edge of a tile within which features count less: as far as networks see."""
+
+
 class RunOptions(BaseModel):
     """How networks are run; none of it changes what they were trained for."""
 
@@ -116,6 +120,11 @@ def _for_inference(network: nn.Module) -> nn.Module:
     folded = getattr(network, "folded", None)
     result: nn.Module = folded() if callable(folded) else network
     return result.eval()
+
+
+def _flipped(batch: Tensor, flips: Sequence[tuple[int, ...]]) -> Tensor:
+    """Each image of a batch, mirrored along axes of its own."""
+    return torch.cat([Turn(f).apply(x[None]) for x, f in zip(batch, flips, strict=True)])
 
 
 class Runner:
@@ -216,13 +225,14 @@ class Runner:
         ModelError : the network's output has another shape than the method's maps, or NaN in it.
         """
         channels = self.method.out_channels(self.ndim)
-        with Pooled(self.networks) as pooled:
+        with Pooled(self.networks, REACH * self.margin) as pooled:
             if self.draws == 1:
-                maps = self._over_tiles(data, intensity, progress, channels)
+                maps = self._over_tiles(data, intensity, progress, channels, pooled)
                 return Posterior(maps, None, 1, pooled.features)
             n = channels + self.method.n_moments
-            sums = self._over_tiles(data, intensity, progress, n)
-        return Posterior(sums[:channels], sums[channels:], self.draws, pooled.features)
+            sums = self._over_tiles(data, intensity, progress, n, pooled)
+        moments = sums[channels:] if n > channels else None
+        return Posterior(sums[:channels], moments, self.draws, pooled.features)
 
     def _over_tiles(
         self,
@@ -230,6 +240,7 @@ class Runner:
         intensity: Intensity | None,
         progress: Progress | None,
         channels: int,
+        pooled: Pooled | None = None,
     ) -> NDArray[np.float32]:
         """The maps, and with two channels more their spread, of a whole image."""
         shape = tuple(data.shape[1:])
@@ -240,10 +251,14 @@ class Runner:
         tiles, done = iter(grid), 0
         while group := list(islice(tiles, size)):
             pixels = [self._read(data, tile, grid, intensity) for tile in group]
-            output = self._run(self.tensor(pixels), [self._flips(t) for t in group], spread)
-            for tile, values in zip(group, output, strict=True):
-                here = tile.within(shape, self.margin)
-                part = values[(slice(None), *here.tile)] * grid.weight(tile)[here.tile]
+            weights = np.zeros((len(group), 1, *grid.tile), np.float32)
+            overlaps = [tile.within(shape, self.margin) for tile in group]
+            for own, tile, here in zip(weights, group, overlaps, strict=True):
+                own[(0, *here.tile)] = grid.weight(tile)[here.tile]
+            flips = [self._flips(t) for t in group]
+            output = self._run(self.tensor(pixels), flips, spread, pooled, weights)
+            for own, values, here in zip(weights, output, overlaps, strict=True):
+                part = values[(slice(None), *here.tile)] * own[(slice(None), *here.tile)]
                 result[(slice(None), *here.image)] += part
             done += len(group)
             if progress:
@@ -265,13 +280,22 @@ class Runner:
         return np.pad(values, [(0, 0), *pad], mode="constant") if any(map(any, pad)) else values
 
     def _run(
-        self, batch: Tensor, flips: Sequence[tuple[int, ...]], spread: bool
+        self,
+        batch: Tensor,
+        flips: Sequence[tuple[int, ...]],
+        spread: bool,
+        pooled: Pooled | None,
+        weights: NDArray[np.float32],
     ) -> NDArray[np.float32]:
         """Means over all draws of the maps of a batch, and where asked for of their moments."""
         total: Tensor | None = None
         with self._computing():
-            batch = torch.cat([Turn(f).apply(x[None]) for x, f in zip(batch, flips, strict=True)])
+            batch = _flipped(batch, flips)
+            if pooled is not None:
+                counted = _flipped(torch.from_numpy(weights).to(self.device), flips)
             for network, turn in product(self.networks, self.turns):
+                if pooled is not None:
+                    pooled.expect(turn.apply(counted))
                 turned = turn.apply(batch).contiguous(memory_format=self.format)
                 maps = turn.undo(self._activated(network(turned), turned), self.method)
                 if spread:
