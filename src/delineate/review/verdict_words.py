@@ -17,7 +17,11 @@ from delineate.uncertainty.thresholds import (
     fewest,
     first_test,
     tolerated,
+    within_risk,
 )
+
+SUGGESTED = 0.2
+"""The risk that is suggested, where it accepts anything."""
 
 OPTIMISTIC = (
     "the reference images also chose weights and thresholds of the model, so that new images may "
@@ -96,12 +100,14 @@ def _by_u_min(
     without = "none would be verified for its uncertainty"
     if isfinite(decides.without):
         without = f"images would be verified from {decides.without:.4g} on"
+    other = ""
+    if within_risk(reference, required, SUGGESTED).value:
+        other = f", or --risk {SUGGESTED:g} (so many of the accepted may miss it),"
     return (
         f"one of {threshold.known} reference images decides: {decides.image} has {name} "
         f"{decides.score:.3f} at an uncertainty of {decides.uncertainty:.4g}, and {fewer} of the "
-        f"others {'is' if threshold.below < 2 else 'are'} more certain; without it {without}. A "
-        "lower --required, or --risk 0.2 (so many of the accepted may miss it), need not hang on "
-        "one image"
+        f"others {'is' if threshold.below < 2 else 'are'} more certain; without it {without}. "
+        f"A lower --required{other} need not hang on one image"
     )
 
 

@@ -76,7 +76,8 @@ class ExpectedScore:
 
     Parameters
     ----------
-    reference : images with truth that the model was not trained on.
+    reference : images with truth that the model was not trained on. They chose its weights and
+        thresholds all the same, so that scores of new images are somewhat lower than estimated.
     level : coverage of the intervals.
     """
 
