@@ -1,9 +1,9 @@
 """Networks of MONAI (Cardoso et al. 2022, arXiv 2211.02701; Apache-2.0) under names of our own.
 
 This file is imported when one of them is built, since MONAI takes seconds to import. Defaults are
-chosen so that each trains on a processor in reasonable time; batch norm is taken wherever there is
-a choice, as instance norm would erase from the features what an image looks like. All options of
-MONAI's constructors can be given.
+chosen so that each trains on a processor in reasonable time; batch norm is taken wherever MONAI
+leaves a choice, as instance norm would erase from the features what an image looks like, and make
+results depend on the tile. All options of MONAI's constructors can be given.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
 from delineate.networks.adapter import Adapted
+from delineate.networks.layers import Norm, normalisation
 
 Strides = Sequence[int | Sequence[int]]
 
@@ -91,11 +92,23 @@ def attention_unet(
     ndim: int,
     channels: Sequence[int] = (32, 64, 128, 256),
     strides: Strides | None = None,
+    norm_up: Norm = "instance",
     **options: Any,
 ) -> nn.Module:
-    """Attention U-Net (Oktay et al. 2018): skips weighted by what lies deeper."""
+    """Attention U-Net (Oktay et al. 2018): skips weighted by what lies deeper.
+
+    `norm_up` follows transposed convolutions: "instance", as MONAI has it, "batch", "group" or
+    "none"; other norms are of batches.
+    """
     steps = strides if strides is not None else (2,) * (len(channels) - 1)
     inner = AttentionUnet(ndim, in_channels, out_channels, channels, steps, **options)
+    for module in list(inner.modules()):
+        for name, norm in module.named_children():
+            if isinstance(norm, nn.InstanceNorm2d | nn.InstanceNorm3d):
+                affine = norm_up != "instance"  # as MONAI has it, without weights
+                setattr(
+                    module, name, normalisation(ndim, norm_up, norm.num_features, affine=affine)
+                )
     down, layer = [inner.model[0]], inner.model[1]
     while isinstance(layer, AttentionLayer):
         below = layer.submodule
@@ -213,6 +226,7 @@ def _encoder_unet(
             feed_forward=False,
             bias_downsample=False,
         )
+        inner.encoder.avgpool = nn.Identity()  # of the head, which is not used
     else:
         for unused in ("_conv_head", "_bn1", "_avg_pooling", "_dropout", "_fc"):
             setattr(inner.encoder, unused, nn.Identity())
