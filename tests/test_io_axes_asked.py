@@ -1,5 +1,7 @@
 """Axes that a user names: for files that do not say, and with a ! for those that do."""
 
+import logging
+
 import numpy as np
 import pytest
 import tifffile
@@ -43,6 +45,7 @@ def test_axes_that_do_not_fit_are_refused(tmp_path, axes):
 
 @pytest.mark.parametrize("options", [{"imagej": True}, {"ome": True}])
 def test_a_file_that_says_its_axes_keeps_them(tmp_path, caplog, options):
+    caplog.set_level(logging.WARNING, logger="delineate")
     pixels = numbered(5, 8, 9)
     file = tmp_path / "stack.tif"
     tifffile.imwrite(file, pixels, metadata={"axes": "ZYX"}, photometric="minisblack", **options)
@@ -67,6 +70,7 @@ def test_a_file_that_says_its_axes_keeps_them(tmp_path, caplog, options):
 
 def test_axes_of_a_folder_of_mixed_files(tmp_path, caplog):
     """Plain stacks take the axes that are named, all others have those that they say."""
+    caplog.set_level(logging.WARNING, logger="delineate")
     tifffile.imwrite(tmp_path / "a.tif", numbered(5, 8, 9), photometric="minisblack")
     tifffile.imwrite(
         tmp_path / "b.tif", numbered(4, 2, 8, 9), imagej=True, metadata={"axes": "ZCYX"}
@@ -77,6 +81,7 @@ def test_axes_of_a_folder_of_mixed_files(tmp_path, caplog):
 
 
 def test_colours_are_what_a_file_says(tmp_path, caplog):
+    caplog.set_level(logging.WARNING, logger="delineate")
     pixels = numbered(3, 8, 9)
     rgb = {"photometric": "rgb", "planarconfig": "separate"}  # as tifffile writes by itself
     tifffile.imwrite(tmp_path / "a.tif", pixels, **rgb)

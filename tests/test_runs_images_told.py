@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ def image(tmp_path: Path) -> Path:
 def test_one_draw_has_no_maps_of_uncertainty_and_says_so(
     image: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, logger="delineate")
     model, asked = same_model(), Outputs(uncertainty=True)
     predict_folder(model, image, tmp_path / "one", Settings(run=EXACT), asked)
     assert "no maps of it are written: add --turns 4" in caplog.text
