@@ -12,6 +12,7 @@ from torch import nn
 
 from delineate.inference.runner import Runner, RunOptions
 from delineate.methods.regression import Regression
+from delineate.methods.semantic import Semantic
 from delineate.networks import BUILT_IN, NetworkOptions, build
 from delineate.networks.locality import whole_tile_layers
 from delineate.recipe import Recipe, packaged_recipes
@@ -144,3 +145,34 @@ def test_attention_unet_loads_weights_from_before_its_norm_could_be_chosen():
     norms = [m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)]
     assert norms
     assert not any(list(m.parameters()) + list(m.buffers()) for m in norms)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "method", "side", "told"),
+    [
+        ("resnet-generator", {}, Regression(channels=1), 120, "instance norm"),
+        ("resnet-generator", {}, Regression(channels=1), 40, None),
+        ("resnet-generator", {"norm": "batch"}, Regression(channels=1), 120, None),
+        ("residual-unet", {}, Regression(channels=1), 120, "a style vector"),
+        ("residual-unet", {}, Semantic(classes=2), 120, None),
+        ("resnet-generator", {}, Semantic(classes=2), 120, "instance norm"),
+    ],
+)
+def test_results_that_depend_on_tiles_are_warned_of_once(name, options, method, side, told, caplog):
+    """Style is meant for objects and classes, which it has always served."""
+    torch.manual_seed(0)
+    chosen = NetworkOptions(name=name, options={**options, **SMALL[name]})
+    network = build(chosen, 1, method.out_channels(2), 2).eval()
+    runner = Runner([network], method, 2, RunOptions(tile=80, device="cpu", augment=side == 40))
+    image = np.random.default_rng(0).normal(size=(1, side, side)).astype(np.float32)
+    for _ in range(2):
+        runner.maps(image)
+    said = [r.getMessage() for r in caplog.records if "depend on the tile" in r.getMessage()]
+    assert len(said) == (told is not None)
+    if told:
+        assert f"has {told}" in said[0]
+        assert f"--tile {side + 32}" in said[0]
+        one = Runner([network], method, 2, RunOptions(tile=side + 32, device="cpu"))
+        caplog.clear()
+        one.maps(image)
+        assert not caplog.records

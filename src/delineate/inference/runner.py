@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, product
@@ -21,9 +22,12 @@ from delineate.errors import ModelError
 from delineate.image import LazyArray
 from delineate.inference.posterior import Pooled, Posterior, Turn, turns
 from delineate.inference.tiles import Grid, Tile
+from delineate.networks.locality import NORMS, whole_tile_layers
 
 if TYPE_CHECKING:
     from delineate.methods.base import Maps, Method
+
+log = logging.getLogger("delineate")
 
 Progress = Callable[[int, int], None]
 """Called with the tiles done and all tiles."""
@@ -162,6 +166,7 @@ class Runner:
         except ValueError as error:
             raise ModelError(str(error)) from error
         self.draws = len(self.networks) * len(self.turns)
+        self._tiles_told = False
 
     def with_method(self, method: Method) -> Runner:
         """The same networks, whose output another method gives a meaning."""
@@ -181,6 +186,20 @@ class Runner:
             overlap = tile // 2
             fewest = 2  # as it is, and mirrored
         return Grid(shape, [tile] * self.ndim, [overlap] * self.ndim, self.divisor, fewest)
+
+    def _tell_of_tiles(self, grid: Grid) -> None:
+        """Warn once where results depend on how an image is cut: those of images, of norms all."""
+        if self._tiles_told or all(len(set(axis.starts)) == 1 for axis in grid.axes):
+            return
+        self._tiles_told = True
+        layers = {layer: None for n in self.networks for layer in whole_tile_layers(n)}
+        told = [a for a in layers if a in NORMS or self.method.truth == "image"]
+        if told:
+            log.warning(
+                "the network has %s, taken over each tile by itself: results depend on the tile "
+                "and may jump where tiles meet; with --tile %d there is one",
+                " and ".join(told), max(grid.shape),
+            )  # fmt: skip
 
     @contextlib.contextmanager
     def _computing(self) -> Iterator[None]:
@@ -245,6 +264,7 @@ class Runner:
         """The maps, and with two channels more their spread, of a whole image."""
         shape = tuple(data.shape[1:])
         grid = self.grid([n + 2 * self.margin for n in shape])
+        self._tell_of_tiles(grid)
         result = np.zeros((channels, *shape), np.float32)
         spread = channels > self.method.out_channels(self.ndim)
         size = self.options.batch or (1 if self.device.type == "cpu" else 8)
