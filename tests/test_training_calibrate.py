@@ -68,6 +68,25 @@ def test_the_temperature_is_the_factor_by_which_logits_are_too_large(factor, flo
     assert again is not None and again.value == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize("flows", [True, False])
+def test_pixels_that_cost_nothing_tell_no_temperature(flows):
+    method = Flows() if flows else Semantic(classes=3)
+    honest = samples(flows, FEWEST)
+    lying = []
+    for sample in honest:
+        cost = np.ones(sample.labels.shape, np.float32)
+        cost[60:] = 0
+        targets = sample.targets.copy()
+        targets[-1, 60:] = 1 - np.minimum(targets[-1, 60:], 1)
+        lying.append(replace(sample, targets=targets, cost=cost))
+    case = Runner([Echo(2.0)], method, 2, CPU)
+    found = calibrate([(case, lying)], seed=0)
+    assert found is not None
+    assert found.value == pytest.approx(2, rel=0.05)
+    fooled = calibrate([(case, [replace(s, cost=None) for s in lying])], seed=0)
+    assert fooled is not None and fooled.value > 3
+
+
 def test_few_images_calibrate_nothing():
     runner = Runner([Echo(1)], Flows(), 2, CPU)
     assert calibrate([(runner, samples(True, FEWEST - 1))], seed=0) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,21 @@ def test_a_network_that_is_never_sure_gets_a_lower_threshold():
     assert isinstance(tuned.method, Flows)
     assert tuned.method.threshold == 0.3
     assert tuned.score > 0.9
+
+
+def test_what_does_not_count_decides_nothing():
+    """What costs nothing is annotated wrongly: inside of other objects than the maps show."""
+    wrong = []
+    for sample in samples(FEWEST):
+        cost = np.ones(sample.labels.shape, np.float32)
+        cost[:, 35:] = 0
+        elsewhere = np.where(cost > 0, sample.labels, 1 - np.minimum(sample.labels, 1))
+        wrong.append(replace(sample, labels=elsewhere.astype(np.int32), cost=cost))
+    tuned, blind = tune([(runner(), wrong)]), [replace(s, cost=None) for s in wrong]
+    assert tuned is not None
+    assert tuned.score > 0.9 > tune([(runner(), blind)]).score
+    nothing = [replace(s, cost=np.zeros_like(s.cost), counts=False) for s in wrong]
+    assert tune([(runner(), nothing)]) is None
 
 
 def test_few_images_decide_nothing():

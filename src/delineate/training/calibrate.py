@@ -27,7 +27,7 @@ def calibrate(cases: Sequence[Case], seed: int, most: int = 48) -> Temperature |
     Guo et al. 2017, "On calibration of modern neural networks"; see `fit_temperature`. Members
     are calibrated together, each on the images that it left out; a mixture of calibrated members
     is less sure than each of them. Images without objects count as well: that nothing is there
-    is stated with a probability, too.
+    is stated with a probability, too. Pixels whose cost is 0 do not count.
 
     Parameters
     ----------
@@ -47,6 +47,8 @@ def calibrate(cases: Sequence[Case], seed: int, most: int = 48) -> Temperature |
         maps = torch.from_numpy(runner.maps(sample.image))
         probabilities = method.distribution(maps[None])[0].numpy()
         truth = method.true_classes(np.asarray(sample.targets))
+        if sample.cost is not None:
+            truth = np.where(np.asarray(sample.cost) > 0, truth, -1)
         part = sample_pixels(probabilities, truth, rng, PIXELS, ignore=-1)
         parts += [part] if len(part.classes) else []
     if len(parts) < FEWEST:

@@ -38,7 +38,8 @@ def tune(cases: Sequence[Case], most: int = 48) -> Tuned | None:
 
     The network runs once an image. Candidates are few, so that the choice does not follow the
     images too closely (thresholds tuned on validation data: Schmidt et al. 2018, StarDist). Images
-    without objects are not looked at: their AP is 0 for a single object and 1 for none.
+    without objects are not looked at: their AP is 0 for a single object and 1 for none. Pixels
+    whose cost is 0 do not count.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def tune(cases: Sequence[Case], most: int = 48) -> Tuned | None:
         returned for fewer than `FEWEST` images, and where there is nothing to choose.
     most : images looked at, at most.
     """
-    filled = [(runner, [s for s in own if len(s.centres)]) for runner, own in cases]
+    filled = [(runner, [s for s in own if len(s.centres) and s.counts]) for runner, own in cases]
     chosen = chosen_samples(filled, most)
     if len(chosen) < FEWEST:
         return None
@@ -57,7 +58,8 @@ def tune(cases: Sequence[Case], most: int = 48) -> Tuned | None:
     for j, (runner, sample) in enumerate(chosen):
         maps = runner.maps(sample.image)
         labels = np.array(sample.labels)
+        counted = None if sample.cost is None else np.asarray(sample.cost) > 0
         for i, method in enumerate(candidates):
-            scores[i, j] = method.score(maps, labels)[method.monitor]
+            scores[i, j] = method.score(maps, labels, counted)[method.monitor]
     best = int(scores.mean(axis=1).argmax())  # the first of equals: the method as it is
     return Tuned(candidates[best], float(scores[best].mean()))
