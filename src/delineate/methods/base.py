@@ -2,19 +2,31 @@
 
 A method owns the channels of the network's output, turns labels or images into targets, scores maps
 against them, says how maps change under flips and rotations, how their draws are told apart, and
-turns maps into a result. Nothing else in the package knows more of a method than this page.
+turns maps into a result. Five members must be written: `out_channels`, `encode`, `loss`, `activate`
+and `decode`; the others have defaults, of a method of objects whose maps are scalars that say
+nothing of their uncertainty. Methods whose maps hold probabilities are a `Segmentation`, those that
+learn the class of each pixel a `Classes` (`segmentation.py`), those that make images a
+`Regression`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from delineate.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,17 +73,43 @@ class Method(BaseModel, ABC):
     where they alone differ, prepared images are shared. A subclass that lets `encode` depend on one
     of them takes it out."""
 
+    @classmethod
+    def import_path(cls) -> str | None:
+        """What recipes name a method from outside the package by; None for those of the package."""
+        inside = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+        return None if inside else f"{cls.__module__}:{cls.__qualname__}"
+
+    @property
+    def title(self) -> str:
+        """Name in messages and tables."""
+        return self.import_path() or str(getattr(self, "name", type(self).__name__))
+
+    @model_serializer(mode="wrap")
+    def _write(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        path = self.import_path()
+        return values if path is None else {**values, "name": path}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, values: Any) -> Any:
+        """What `_write` gives; the name of the class itself is its own affair."""
+        path = cls.import_path()
+        if path is None or not isinstance(values, Mapping) or values.get("name") != path:
+            return values
+        return {key: value for key, value in values.items() if key != "name"}
+
     @abstractmethod
     def out_channels(self, ndim: int) -> int:
         """Channels that the network must put out for `ndim` spatial axes."""
 
-    @abstractmethod
     def vectors(self, ndim: int) -> tuple[slice, ...]:
-        """Channels, of targets and of maps, that hold the components of a vector field.
+        """Channels, of targets and of maps, that hold the components of a vector field: none.
 
         Components are in the order of the spatial axes. They turn with the image; all other
         channels are scalars.
         """
+        return ()
 
     @abstractmethod
     def encode(self, labels: NDArray[Any], classes: NDArray[Any] | None = None) -> Maps:
@@ -105,36 +143,38 @@ class Method(BaseModel, ABC):
         """Turn the network's output (B, C, …) into maps whose averages over draws make sense."""
 
     @property
-    @abstractmethod
     def n_moments(self) -> int:
-        """Channels of `moments`."""
+        """Channels of `moments`: none."""
+        return 0
 
-    @abstractmethod
     def moments(self, maps: Tensor) -> Tensor:
         """What is averaged over draws beside the maps (B, C, …): (B, `n_moments`, …)."""
+        return maps[:, :0]
 
-    @abstractmethod
     def spread(self, maps: Tensor, moments: Tensor | None) -> Spread | None:
         """Uncertainty (B, …) from the means over draws of maps (B, C, …) and of their moments.
 
         Parameters
         ----------
-        moments : None for a single draw.
+        moments : None for a single draw, and where the method has none.
 
         Returns
         -------
         None where nothing is known of it.
         """
+        return None
 
     @abstractmethod
     def decode(self, maps: Maps) -> Decoded:
         """Turn maps into a result."""
 
-    @abstractmethod
     def score(
         self, maps: Maps, truth: NDArray[Any], counted: NDArray[np.bool_] | None = None
     ) -> dict[str, float]:
         """Scores of an image's maps, for validation; higher is better, `monitor` among them.
+
+        Of objects mean AP over 0.50…0.95 and AP at 0.50. Pixels that do not count are background in
+        both: of an object the rest is compared.
 
         Parameters
         ----------
@@ -142,18 +182,49 @@ class Method(BaseModel, ABC):
         counted : the pixels (spatial axes) of which something is known; None: all. Scores are NaN
             where there is none.
         """
+        from delineate.metrics import average_precision
 
-    @abstractmethod
+        found: NDArray[Any] | None = self.decode(maps).labels
+        assert found is not None
+        if counted is not None:
+            if not counted.any():
+                return {"map": np.nan, "ap50": np.nan}
+            truth, found = np.where(counted, truth, 0), np.where(counted, found, 0)
+        ap = average_precision(truth, found)
+        return {"map": float(ap.mean()), "ap50": float(ap[0])}
+
     def picture_channels(self, ndim: int) -> int:
-        """Channels of `picture`."""
+        """Channels of `picture`.
 
-    @abstractmethod
+        Raises
+        ------
+        RecipeError : the method gives nothing that a discriminator could be shown.
+        """
+        raise self._no_picture()
+
     def picture(self, maps: Tensor) -> Tensor:
-        """Maps (B, C, …) as the image that a discriminator is shown and a way back starts from."""
+        """Maps (B, C, …) as the image that a discriminator is shown and a way back starts from.
 
-    @abstractmethod
+        Raises
+        ------
+        RecipeError : as for `picture_channels`.
+        """
+        raise self._no_picture()
+
     def true_picture(self, targets: Tensor) -> Tensor:
-        """`picture` of the maps that targets (B, K, …) ask for."""
+        """`picture` of the maps that targets (B, K, …) ask for.
+
+        Raises
+        ------
+        RecipeError : as for `picture_channels`.
+        """
+        raise self._no_picture()
+
+    def _no_picture(self) -> RecipeError:
+        return RecipeError(
+            f"method {self.title} serves no discriminator, since it does not say what its maps "
+            "show: choose regime.name supervised, or method.name regression or semantic"
+        )
 
     def candidates(self) -> tuple[Self, ...]:
         """Methods that differ in their decoding, from which training chooses; this one first."""

@@ -1,4 +1,4 @@
-"""What methods share whose maps hold probabilities of classes: spread, calibration, scores."""
+"""What methods share whose maps hold probabilities, and those that learn classes of pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from delineate.methods.base import Maps, Method
+from delineate.methods.base import Maps, Method, Truth
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,24 +60,6 @@ class Segmentation(Method):
         none = np.broadcast_to(np.float32(0), variance.shape)
         return Spread(variance, none, own[:, 1], none)
 
-    def score(
-        self, maps: Maps, truth: NDArray[Any], counted: NDArray[np.bool_] | None = None
-    ) -> dict[str, float]:
-        """Mean AP over 0.50…0.95 and AP at 0.50 of the decoded objects.
-
-        Pixels that do not count are background in both: of an object the rest is compared.
-        """
-        from delineate.metrics import average_precision
-
-        found: NDArray[Any] | None = self.decode(maps).labels
-        assert found is not None
-        if counted is not None:
-            if not counted.any():
-                return {"map": np.nan, "ap50": np.nan}
-            truth, found = np.where(counted, truth, 0), np.where(counted, found, 0)
-        ap = average_precision(truth, found)
-        return {"map": float(ap.mean()), "ap50": float(ap[0])}
-
     def picture_channels(self, ndim: int) -> int:
         """Classes without background."""
         import torch
@@ -88,3 +70,60 @@ class Segmentation(Method):
     def picture(self, maps: Tensor) -> Tensor:
         """The probability of each class but background."""
         return self.distribution(maps)[:, 1:]
+
+    def true_picture(self, targets: Tensor) -> Tensor:
+        """Each class but background: 1 where a pixel is of it, all 0 where that is not known."""
+        import torch
+
+        from delineate.methods.losses import one_hot
+
+        own = np.stack([self.true_classes(t.cpu().numpy()) for t in targets])
+        number = self.picture_channels(targets.ndim - 2) + 1
+        return one_hot(torch.from_numpy(own).to(targets), number)[:, 1:]
+
+
+class Classes(Segmentation):
+    """A method that learns the class of each pixel; `Decoded.classes` is its result.
+
+    Runs are scored by its own `compare`, in training as in reviews and evaluations.
+    """
+
+    monitor: ClassVar[str] = "dice"
+    truth: ClassVar[Truth] = "classes"
+
+    @abstractmethod
+    def class_image(self, labels: NDArray[Any]) -> NDArray[np.int32]:
+        """The class of each pixel of a label file, −1 where it is to be ignored.
+
+        What it gives it also takes, and gives back.
+
+        Raises
+        ------
+        LabelError : a value is no class.
+        """
+
+    @abstractmethod
+    def compare(self, found: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+        """Scores of classes against true ones: `monitor`, dice, iou, map and ap50 among them.
+
+        Parameters
+        ----------
+        found : predicted class of each pixel.
+        labels : true class of each pixel, see `class_image`; what is ignored does not count.
+
+        Raises
+        ------
+        LabelError : a value is no class, or the shapes differ.
+        """
+
+    def score(
+        self, maps: Maps, truth: NDArray[Any], counted: NDArray[np.bool_] | None = None
+    ) -> dict[str, float]:
+        """`compare` of the decoded classes; pixels that do not count are ignored."""
+        found = self.decode(maps).classes
+        assert found is not None
+        if counted is None:
+            return self.compare(found, truth)
+        known = np.where(counted, self.class_image(truth), -1)
+        scores = self.compare(found, known)
+        return scores if counted.any() else dict.fromkeys(scores, np.nan)

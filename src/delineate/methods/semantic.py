@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from delineate.errors import LabelError
-from delineate.methods.base import Decoded, Maps, Truth
-from delineate.methods.segmentation import Segmentation
+from delineate.methods.base import Decoded, Maps
+from delineate.methods.segmentation import Classes, Segmentation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,7 @@ SUM = 0.01
 """Probabilities of soft labels may miss a sum of 1, or their range, by this much."""
 
 
-class Semantic(Segmentation):
+class Semantic(Classes):
     """A class for every pixel, 0 being background; objects are the connected parts of a class.
 
     Maps are the probabilities of the classes. Label files hold the class of each pixel, 0 … K − 1.
@@ -30,8 +30,6 @@ class Semantic(Segmentation):
     class 1. Soft labels, probabilities of classes that several experts gave, can stand beside them.
     """
 
-    monitor: ClassVar[str] = "dice"
-    truth: ClassVar[Truth] = "classes"
     unencoded: ClassVar[frozenset[str]] = Segmentation.unencoded | {
         "focal_gamma",
         "tversky_alpha",
