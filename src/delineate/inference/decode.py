@@ -72,25 +72,26 @@ def decode_point(
     diameter : that the image was scaled by.
     keep_maps, keep_spread : what to keep in the result.
     """
-    from delineate.uncertainty import image_scores, object_scores
+    from delineate.uncertainty import ImageScores, image_scores, object_scores
 
     maps = posterior.maps
     decoded = decode_planes(maps, method) if by_plane else method.decode(maps)
     spread = whole_spread(posterior, method, by_plane)
-    assert decoded.labels is not None and spread is not None
+    assert decoded.labels is not None
     foreground = (decoded.labels if decoded.classes is None else decoded.classes) > 0
     n = int(decoded.labels.max(initial=0))
     table: Table = {"label": np.arange(1, n + 1), **decoded.columns}
-    own = object_scores(spread, decoded.labels)
-    table.update({name: values for name, values in own.items() if name != "label"})
+    if spread is not None:
+        own = object_scores(spread, decoded.labels)
+        table.update({name: values for name, values in own.items() if name != "label"})
     return Prediction(
         decoded.labels,
         "".join(a for a in image.axes if a != "C"),
         table,
         image,
         diameter,
-        spread.predictive,
-        image_scores(spread, foreground),
+        None if spread is None else spread.predictive,
+        ImageScores(*(np.nan,) * 6) if spread is None else image_scores(spread, foreground),
         decoded.classes,
         spread if keep_spread else None,
         posterior if keep_maps else None,

@@ -33,7 +33,8 @@ class Prediction:
     diameter : diameter in pixels that the image was scaled by; None: it was not scaled.
     predictive : float32 image (`axes`) of the predictive uncertainty: the variance of the class
         probabilities, mean over classes, 0…0.25; of an image method that of the normalised
-        intensity, mean over channels, and None where a single draw says nothing of it.
+        intensity, mean over channels. None where nothing is known of it, as of a single draw of an
+        image method that expects no noise.
     scores : uncertainty of the whole image.
     classes : uint8 image of classes (`axes`) where the method gives one.
     spread : all maps of uncertainty (`axes`), where they were asked for.

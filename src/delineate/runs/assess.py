@@ -120,9 +120,10 @@ def assess(
                 found = model.predict(image, options=spreading)
             doubts.add(found)
         elif truth is not None:
-            assert found.posterior is not None and isinstance(method, Segmentation)
+            assert found.posterior is not None
             scores = method.score(found.posterior.maps, truth.labels, counted)
-            calibration.append(pixels_of(found.posterior.maps, method, truth, rng))
+            if isinstance(method, Segmentation):
+                calibration.append(pixels_of(found.posterior.maps, method, truth, rng))
         rows.append(
             {
                 "image": pair.name,
@@ -138,18 +139,17 @@ def assess(
     write_table(out / TABLE, table)
     learned: dict[str, Any] = {}
     scored = ~np.isnan(table[method.monitor])
-    if scored.any():
+    if scored.any() and not np.isnan(table["image_uncertainty"]).all():
         reference = Reference(
             tuple(table["image"][scored].tolist()),
             tuple(table["uncertainty"][scored].tolist()),
             tuple(np.clip(table[method.monitor][scored], 0, 1).tolist()),  # Pearson's may be < 0
             method.monitor,
-            "aleatoric" if calibration or getattr(method, "noise", False) else "predictive",
+            "aleatoric" if target is None or getattr(method, "noise", False) else "predictive",
             "out-of-fold" if recipe.ensemble.folds else "held-out",
         )
         learned["reference"] = reference.to_dict()
-    if any(len(sample.classes) for sample in calibration):
-        assert isinstance(method, Segmentation)
+    if isinstance(method, Segmentation) and any(len(s.classes) for s in calibration):
         fit = cross_fit(calibration, method.temperature)
         calibration_figure(fit.before, fit.after, out / "calibration.png", fit.how)
         learned["calibration"] = {

@@ -43,7 +43,7 @@ def write_maps(path: Path, prediction: Prediction) -> None:
     with atomic_path(path) as temporary:
         array = zarr.create_array(
             str(temporary),
-            shape=(n if posterior.spread is None else n + 2, *shape),
+            shape=(n + (0 if posterior.spread is None else len(posterior.spread)), *shape),
             dtype="float32",
             chunks=tuple(min(k, 512) for k in (n, *shape)),
         )
@@ -90,7 +90,8 @@ def read_maps(path: Path, method: Method) -> Kept:
         ) from error
     draws = stored.attrs.get("draws", 1)
     draws = int(draws) if isinstance(draws, int | float) else 1
-    maps, spread = (kept[:-2], kept[-2:]) if draws > 1 else (kept, None)
+    moments = method.n_moments if draws > 1 else 0
+    maps, spread = (kept[:-moments], kept[-moments:]) if moments else (kept, None)
     # Maps of earlier versions do not say it; of flows the number of channels does.
     by_plane = stored.attrs.get("by_plane")
     if by_plane is None:

@@ -90,14 +90,16 @@ def _write_labels(
     from delineate.review.overlay import write_overlay
 
     axes, labels = prediction.axes, prediction.labels
-    assert labels is not None and prediction.predictive is not None
+    assert labels is not None
     write_labels(folder / "labels" / f"{name}{outputs.suffix}", labels, prediction.image, axes)
     shown, unsure, still = labels, prediction.predictive, prediction.image
     note = _time_shown(still)
     if "T" in axes:
-        shown, unsure, still = shown[0], unsure[0], still.select(T=0)
+        shown, still = shown[0], still.select(T=0)
+        unsure = None if unsure is None else unsure[0]
     write_overlay(folder / "overlays" / f"{name}.jpg", still, shown, note=note)
-    write_heat(folder / "uncertainty" / f"{name}.jpg", still, shown, unsure, note=note)
+    if unsure is not None:
+        write_heat(folder / "uncertainty" / f"{name}.jpg", still, shown, unsure, note=note)
     if prediction.classes is not None:
         write_labels(
             folder / "classes" / f"{name}{outputs.suffix}",
