@@ -394,7 +394,7 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
 
     Parameters
     ----------
-    allow_imports : whether a network from outside the package may be imported.
+    allow_imports : whether a network or a method from outside the package may be imported.
 
     Raises
     ------
@@ -427,7 +427,7 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
         if not isinstance(values, dict):
             raise ModelError(f"{folder}: the model is damaged: {FILE} holds no description")
         check_files(folder, values.pop(CHECKSUMS, None))
-        description = _described(folder, values)
+        description = _described(folder, values, allow_imports)
         files = sorted(folder.glob("member-*.safetensors"), key=_number)
         members = tuple(load_file(f) for f in files)
         scale_file = folder / "scale.safetensors"
@@ -467,8 +467,8 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
     )
 
 
-def _described(folder: Path, values: dict[str, Any]) -> Description:
-    """The description that `model.yaml` holds.
+def _described(folder: Path, values: dict[str, Any], allow_imports: bool) -> Description:
+    """The description that `model.yaml` holds; a method from outside is imported if allowed.
 
     Raises
     ------
@@ -476,7 +476,8 @@ def _described(folder: Path, values: dict[str, Any]) -> Description:
     """
     try:
         if isinstance(recipe := values.get("recipe"), dict):
-            values = {**values, "recipe": Recipe.build(recipe, "its recipe")}
+            built = Recipe.build(recipe, "its recipe", allow_imports=allow_imports)
+            values = {**values, "recipe": built}
         return Description.model_validate(values)
     except RecipeError as error:
         raise not_valid(folder, values, str(error).splitlines()) from error

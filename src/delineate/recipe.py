@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from inspect import isabstract
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
@@ -15,8 +16,11 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializeAsAny,
     Tag,
     ValidationError,
+    ValidationInfo,
+    WrapValidator,
     model_validator,
 )
 
@@ -24,12 +28,15 @@ from delineate.data.augment import Augment
 from delineate.data.normalise import Normalise
 from delineate.data.options import PATHS, DataOptions
 from delineate.errors import RecipeError
+from delineate.methods.base import Method
 from delineate.methods.flows import Flows
+from delineate.methods.imported import OUTSIDE, imported
 from delineate.methods.regression import Regression
 from delineate.methods.semantic import Semantic
 from delineate.networks import NetworkOptions
 from delineate.training.ensemble import EnsembleOptions
 from delineate.training.gan_checks import check_adversarial
+from delineate.training.gan_options import CycleGANOptions, with_back_named
 from delineate.training.options import TrainOptions
 from delineate.training.regimes import AnyRegime, SupervisedOptions
 
@@ -39,17 +46,29 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 def _method_name(value: Any) -> str:
     """The name of a method, which may be left out of a recipe: then it is flows."""
     if isinstance(value, Mapping):
-        return str(value.get("name", "flows"))
+        name = str(value.get("name", "flows"))
+        return OUTSIDE if ":" in name else name
+    if isinstance(value, Method) and type(value) not in (Flows, Semantic, Regression):
+        return OUTSIDE
     return str(getattr(value, "name", type(value).__name__))
+
+
+def _from_outside(value: Any, _: Any, info: ValidationInfo) -> Method:
+    """A method that is given as such, or by its import path where the user allows it."""
+    if isinstance(value, Method):
+        return value
+    return imported(value, allowed=bool((info.context or {}).get("allow_imports")))
 
 
 AnyMethod = Annotated[
     Annotated[Flows, Tag("flows")]
     | Annotated[Semantic, Tag("semantic")]
-    | Annotated[Regression, Tag("regression")],
+    | Annotated[Regression, Tag("regression")]
+    | Annotated[SerializeAsAny[Method], WrapValidator(_from_outside), Tag(OUTSIDE)],
     Discriminator(_method_name),
 ]
-"""The methods, told apart by `name`; what follows it are the parameters of that method."""
+"""The methods, told apart by `name`; what follows it are the parameters of that method. A name with
+a colon is the import path of a class from outside the package."""
 
 
 class Recipe(BaseModel):
@@ -83,6 +102,13 @@ class Recipe(BaseModel):
         if self.method.truth != "objects" and "diameter" not in self.data.model_fields_set:
             # The recipe is frozen, and not yet anyone else's.
             object.__setattr__(self, "data", self.data.model_copy(update={"diameter": None}))
+        return self
+
+    @model_validator(mode="after")
+    def _name_back(self) -> Self:
+        """The way back of a CycleGAN is the network that was chosen, unless it is named."""
+        if isinstance(self.regime, CycleGANOptions):
+            object.__setattr__(self, "regime", with_back_named(self.regime, self.network))
         return self
 
     @model_validator(mode="after")
@@ -126,29 +152,49 @@ class Recipe(BaseModel):
         if self.augment.bends and self.method.vectors(2):
             raise ValueError(
                 "augment.elastic and augment.grid bend space, under which the vectors of method "
-                f"{self.method.name} have no exact value: set both to 0, or choose another method"
+                f"{self.method.title} have no exact value: set both to 0, or choose another method"
             )
         return self
 
     @classmethod
-    def build(cls, values: Mapping[str, Any], source: str = "the recipe") -> Recipe:
+    def build(
+        cls,
+        values: Mapping[str, Any],
+        source: str = "the recipe",
+        *,
+        allow_imports: bool = False,
+    ) -> Recipe:
         """Validate nested values.
+
+        Parameters
+        ----------
+        allow_imports : whether a method from outside the package may be imported.
 
         Raises
         ------
         RecipeError : names each wrong entry, what was expected and the nearest right name.
         """
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(values, context={"allow_imports": allow_imports})
         except ValidationError as error:
             lines = [_explain(e["loc"], e["msg"], e["type"]) for e in error.errors()]
             raise RecipeError(f"{source} is not valid:\n  " + "\n  ".join(lines)) from error
 
     @classmethod
-    def load(cls, path: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    def load(
+        cls,
+        path: str | Path,
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        allow_imports: bool = False,
+    ) -> Recipe:
         """Read a YAML file or a recipe of the package by name, with dotted overrides.
 
         Relative paths in the file count from its folder.
+
+        Parameters
+        ----------
+        allow_imports : as for `build`.
 
         Raises
         ------
@@ -166,7 +212,8 @@ class Recipe(BaseModel):
             _from(file.parent, data, PATHS)
         if isinstance(network := values.get("network"), dict):
             _from(file.parent, network, ("weights",))
-        return cls.build(override(values, overrides or {}), str(file))
+        values = override(values, overrides or {})
+        return cls.build(values, str(file), allow_imports=allow_imports)
 
     def dump(self) -> str:
         """As YAML that `load` reads."""
@@ -269,7 +316,7 @@ def _sections(model: type[BaseModel], name: str) -> list[type[BaseModel]]:
     while kinds:
         kind = kinds.pop(0)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found.append(kind)
+            found += [] if isabstract(kind) else [kind]  # what others may write has no fields here
         elif not isinstance(kind, type):
             kinds += get_args(kind)
     return found
@@ -319,13 +366,14 @@ def _explain(location: Sequence[int | str], message: str, kind: str) -> str:
     choices = [str(m.model_fields["name"].default) for m in _sections(Recipe, section)]
     if kind == "union_tag_invalid":
         what = f"{section}.name: {message.split(' found')[0]}"
-        return f"{what}: choose one of {', '.join(choices)}"
+        other = ", or give an import path such as package.module:Class"
+        return f"{what}: choose one of {', '.join(choices)}{other if section == 'method' else ''}"
     # A choice of models puts the name of the chosen one into the place.
-    chosen = parts.pop(1) if section and set(parts[1:2]) & set(choices) else ""
+    chosen = parts.pop(1) if section and set(parts[1:2]) & {*choices, OUTSIDE} else ""
     name = ".".join(parts)
     if kind != "extra_forbidden":
         return f"{name}: {message}".removeprefix(": ")
-    if chosen and name in {row[0] for row in fields()}:
+    if chosen == OUTSIDE or (chosen and name in {row[0] for row in fields()}):
         return f"{name}: {section} {chosen} has no such setting"
     known = [row[0] for row in fields()]
     section, _, last = name.rpartition(".")

@@ -23,6 +23,7 @@ def decode(
     geojson: bool = False,
     outlines: bool = False,
     overwrite: bool = False,
+    allow_imports: bool = False,
 ) -> int:
     """Decode the maps that `predict --keep-maps` kept, with other thresholds, without the network.
 
@@ -49,6 +50,8 @@ def decode(
         Also write outlines as text.
     overwrite
         Replace the results of an earlier run with other settings.
+    allow_imports
+        Import the method that the run's model names, from outside the package.
     """
     from delineate.runs.decode import decode_folder
     from delineate.runs.outputs import Outputs
@@ -66,6 +69,7 @@ def decode(
             decoding,
             Outputs(rois=rois, geojson=geojson, outlines=outlines),
             overwrite=overwrite,
+            allow_imports=allow_imports,
             listener=progress,
         )
     return conclude(summary, out)

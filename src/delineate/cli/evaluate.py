@@ -83,7 +83,7 @@ def evaluate(
     channels
         Channels of the images that the segmenting model is given, counted from 0: 2 or 0,1,2.
     allow_imports
-        Allow the segmenting model to import its network from outside the package.
+        Import what the model of the run, or the segmenting one, names from outside the package.
     """
     from delineate.cli.predict import plural
     from delineate.runs.image_pairs import gives_images
@@ -129,6 +129,7 @@ def evaluate(
                 min_size=min_size,
                 tolerance=tolerance,
                 classes=classes,
+                allow_imports=allow_imports,
                 listener=progress,
             )
     for line in summary.lines():

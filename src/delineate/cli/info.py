@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from delineate.model import Description, Model, Target
 
 
-def info(what: str | None = None, /, *, axes: str | None = None) -> int:
+def info(
+    what: str | None = None, /, *, axes: str | None = None, allow_imports: bool = False
+) -> int:
     """Tell what is in an image, a label file or a model; without an argument, this installation.
 
         delineate info
@@ -28,13 +30,15 @@ def info(what: str | None = None, /, *, axes: str | None = None) -> int:
         A file, a zarr, the folder of a model or of a run, or the name of a model of the package.
     axes
         Axes of a file that does not say.
+    allow_imports
+        Import the method that a model names, from outside the package.
     """
     from delineate.model import FILE, packaged_models
 
     if what is None:
         _installation()
     elif what in packaged_models() or (Path(what) / FILE).exists():
-        _model(what)
+        _model(what, allow_imports)
     elif (Path(what) / "run.json").exists():
         _run(Path(what))
     elif not Path(what).exists():
@@ -79,14 +83,14 @@ def _installation() -> None:
         _row(f"{suffix} files", known)
 
 
-def _model(name: str) -> None:
+def _model(name: str, allow_imports: bool) -> None:
     from delineate.model import load
 
-    model = load(name)
+    model = load(name, allow_imports=allow_imports)
     about = model.description
     _row("model", model.name)
     _row("for", model.recipe.description)
-    _row("method", model.recipe.method.name)
+    _row("method", model.recipe.method.title)
     channels = _channels(about.in_channels)
     _row("network", f"{model.recipe.network.name}, {about.ndim}D, {channels}")
     _row("members", len(model.members))

@@ -19,6 +19,7 @@ def review(
     truth: Path | None = None,
     experts: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = (),
     pattern: str | None = None,
+    allow_imports: bool = False,
 ) -> int:
     """Judge a finished run by another score, or hold it against truth and experts.
 
@@ -62,6 +63,8 @@ def review(
         Folders of masks, one an expert, or one folder that holds a folder for each expert.
     pattern
         How file names in one folder tell image and expert, such as "{image}_{expert}.png".
+    allow_imports
+        Import the method that the run's model names, from outside the package.
     """
     from delineate.runs.review import review_folder
 
@@ -73,6 +76,7 @@ def review(
             truth=truth,
             experts=experts,
             pattern=pattern,
+            allow_imports=allow_imports,
             listener=progress,
         )
     for line in found.lines():

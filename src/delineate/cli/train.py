@@ -80,7 +80,7 @@ def train(
     threads
         Threads of the processor to use; by default all.
     allow_imports
-        Allow a recipe to import its network from outside the package.
+        Allow a recipe to import its network or method from outside the package.
     """
     from delineate.cli.overrides import parse_overrides
     from delineate.cli.predict import use_threads
@@ -99,9 +99,10 @@ def train(
             values["train"] = {}
         values["name"] = source.resolve().name if source.is_dir() else source.stem
         values = override(values, {"data.images": source, **overrides})
-        chosen = Recipe.build(values, "the recipe of these settings")
+        source_of = "the recipe of these settings"
+        chosen = Recipe.build(values, source_of, allow_imports=allow_imports)
     else:
-        chosen = Recipe.load(recipe, overrides)
+        chosen = Recipe.load(recipe, overrides, allow_imports=allow_imports)
     if find_rate:
         return _find_rate(chosen, out, base, allow_imports)
     if find_batch:
@@ -139,7 +140,7 @@ def _find_rate(recipe: Recipe, out: Path, base: Model | None, allow_imports: boo
     with TrainProgress() as progress:
         found = find_rates(recipe, out, start=base, reporter=progress, allow_imports=allow_imports)
     if found.suggested is None:
-        say(f"the loss fell at no rate; see {out / 'rates.png'}")
+        say(f"no rate is suggested: {found.why}; see {out / 'rates.png'}")
     else:
         say(f"suggested: --train.learning_rate {found.suggested:.2g}; see {out / 'rates.png'}")
     return 0

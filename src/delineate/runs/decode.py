@@ -31,6 +31,7 @@ def decode_folder(
     outputs: Outputs | None = None,
     *,
     overwrite: bool = False,
+    allow_imports: bool = False,
     listener: Listener | None = None,
 ) -> Summary:
     """Decode the maps of a run with other parameters and write a run folder of its own.
@@ -39,6 +40,7 @@ def decode_folder(
     ----------
     run : folder that `predict` with kept maps wrote.
     decoding : parameters of the method, such as ``{"threshold": 0.7}``; the others stay.
+    allow_imports : whether a method from outside the package may be imported.
 
     Raises
     ------
@@ -54,7 +56,7 @@ def decode_folder(
     if not record_file.exists() or not (run / "maps").is_dir():
         raise ReadError(f"{run}: no maps of a run here; predict again with --keep-maps")
     record = json.loads(record_file.read_text(encoding="utf-8"))
-    recipe = Recipe.build(record["recipe"])
+    recipe = Recipe.build(record["recipe"], allow_imports=allow_imports)
     method: Method = recipe.method
     before = record["settings"].get("decoding", {})
     if "temperature" in decoding:

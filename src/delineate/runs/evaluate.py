@@ -15,6 +15,7 @@ from delineate.errors import DataError, LabelError
 from delineate.image import Image
 from delineate.io import find_images, write_table
 from delineate.io.reading import read_label_image
+from delineate.methods.segmentation import Classes
 from delineate.methods.semantic import Semantic
 from delineate.metrics import (
     ObjectScores,
@@ -24,6 +25,7 @@ from delineate.metrics import (
     score_objects,
     score_table,
 )
+from delineate.recipe import Recipe
 from delineate.runs.layout import label_files, label_folder, read_json
 from delineate.runs.predict import Listener
 from delineate.runs.scored import NotScored, labels_by_image, score_each, scores_table, told
@@ -119,6 +121,7 @@ def evaluate_folder(
     tolerance: float = 2.0,
     classes: int | None = None,
     seed: int = 0,
+    allow_imports: bool = False,
     listener: Listener | None = None,
 ) -> Evaluation:
     """Score labels or classes: scores.csv, summary.csv and scores.png in `out`.
@@ -138,6 +141,7 @@ def evaluate_folder(
     classes : the files hold so many classes, background among them, instead of ids of objects;
         a run of a semantic model says so itself.
     seed : of the bootstrap.
+    allow_imports : whether the method of a run may be imported from outside the package.
 
     Raises
     ------
@@ -147,7 +151,7 @@ def evaluate_folder(
     """
     from delineate.review.figures import evaluation_figure
 
-    if (method := _of_classes(Path(predicted), classes)) is not None:
+    if (method := _of_classes(Path(predicted), classes, allow_imports)) is not None:
         return _evaluate_classes(Path(predicted), Path(truth), Path(out), method, seed, listener)
     pairs, missing = pair_labels(Path(predicted), Path(truth))
     found, failed = score_each(
@@ -216,20 +220,23 @@ def _frames(true: Image, found: Image) -> Iterator[tuple[str, NDArray[Any], NDAr
         yield f"-t{t:04d}", true.select(T=t).numpy(), found.select(T=t).numpy()
 
 
-def _of_classes(predicted: Path, classes: int | None) -> Semantic | None:
+def _of_classes(predicted: Path, classes: int | None, allow_imports: bool) -> Classes | None:
     """The method whose classes are scored; None where objects are.
 
     Raises
     ------
     DataError : fewer than two classes.
+    RecipeError : the recipe of a run is not valid.
     """
     record = read_json(predicted / "run.json") or {}
-    method = (record.get("recipe") or {}).get("method") or {}
+    method = (record.get("recipe") or {}).get("method")
     if classes is not None and classes < 2:
         raise DataError(f"{classes} classes: expected 2 (background and one more) or more")
-    if method.get("name") == "semantic":
-        own = Semantic.model_validate(method)
-        return own if classes is None else own.model_copy(update={"classes": classes})
+    if isinstance(method, dict):
+        source = f"the recipe in {predicted / 'run.json'}"
+        own = Recipe.build({"method": method}, source, allow_imports=allow_imports).method
+        if isinstance(own, Classes):
+            return own if classes is None else own.model_copy(update={"classes": classes})
     return None if classes is None else Semantic(classes=classes)
 
 
@@ -237,7 +244,7 @@ def _evaluate_classes(
     predicted: Path,
     truth: Path,
     out: Path,
-    method: Semantic,
+    method: Classes,
     seed: int,
     listener: Listener | None,
 ) -> Evaluation:

@@ -50,6 +50,7 @@ def review_folder(
     truth: str | Path | None = None,
     experts: Sequence[str | Path] = (),
     pattern: str | None = None,
+    allow_imports: bool = False,
     listener: Listener | None = None,
 ) -> Review:
     """Write images.csv, run.json ("quality", "review") and report.html of a finished run anew.
@@ -73,6 +74,7 @@ def review_folder(
     experts : folders of masks, see `delineate.consensus.experts.find_experts`; they are held
         against the truth, that of an earlier review where none is given.
     pattern : of file names where the masks of all experts are in one folder.
+    allow_imports : whether the method of the run may be imported from outside the package.
     listener : hears how it goes on.
 
     Raises
@@ -85,7 +87,7 @@ def review_folder(
     LabelError : a file has another shape than its image, or is no label file; it is named.
     WriteError : a file cannot be written.
     """
-    run = read_finished(Path(out))
+    run = read_finished(Path(out), allow_imports=allow_imports)
     if (run.folder / "results").is_dir() and (truth is not None or experts):
         raise DataError(
             f"{run.folder} holds images, not labels: score them with delineate evaluate "

@@ -16,8 +16,7 @@ from delineate.io.reading import read_label_image
 from delineate.labels import Table
 from delineate.labels.masks import connected_parts
 from delineate.methods.base import Method
-from delineate.methods.segmentation import Segmentation
-from delineate.methods.semantic import Semantic
+from delineate.methods.segmentation import Classes, Segmentation
 from delineate.metrics import Interval, bootstrap_interval
 from delineate.review.run_tables import csv_rows, finite
 from delineate.runs.layout import label_files
@@ -168,7 +167,7 @@ def _stated(path: Path, names: set[str]) -> dict[str, Stated]:
 def _of_objects(truth: Labelled, path: Path, stated: Stated, method: Method) -> Reliability:
     """Of one image; of classes, objects are matched with the connected parts of their own."""
     parts = []
-    if not isinstance(method, Semantic):
+    if not isinstance(method, Classes):
         meant = true_objects(truth.pixels, truth.path)
         for true, found in zip(truth.frames, _frames(path), strict=True):
             pair = meant.beside(true, found)
@@ -209,13 +208,14 @@ def _of_pixels(truth: Labelled, path: Path, method: Segmentation) -> Reliability
 
     stored = zarr.open_array(str(path), mode="r")
     axes = str(stored.attrs["axes"])
-    n = stored.shape[0] - (2 if int(stored.attrs.get("draws", 1)) > 1 else 0)
+    several = int(stored.attrs.get("draws", 1)) > 1
+    n = stored.shape[0] - (method.n_moments if several else 0)
     by_plane = stored.attrs.get("by_plane")
     if by_plane is None:  # earlier versions did not write it
         by_plane = "Z" in axes and n == method.out_channels(2)
     apart = ("T" in axes) + bool(by_plane)  # axes that the network does not know
     expected = np.stack(truth.frames) if "T" in axes else truth.frames[0]
-    of_classes = isinstance(method, Semantic)
+    of_classes = isinstance(method, Classes)
     meant = TrueObjects() if of_classes else true_objects(truth.pixels, truth.path)
     parts = []
     for where in slabs(stored.shape[1:], _PIECE):
@@ -223,7 +223,7 @@ def _of_pixels(truth: Labelled, path: Path, method: Segmentation) -> Reliability
         batch = torch.from_numpy(np.ascontiguousarray(maps.reshape(-1, *maps.shape[apart:])))
         p = np.moveaxis(method.distribution(batch).numpy(), 1, 0)
         true = expected[where].reshape(p.shape[1:])
-        if isinstance(method, Semantic):
+        if isinstance(method, Classes):
             parts.append(pixel_reliability(p, _classes(method, true, truth.path), ignore=-1))
         else:  # labels tell no class but inside
             inside = np.stack([p[0], 1 - p[0]])

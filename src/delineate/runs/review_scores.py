@@ -17,7 +17,7 @@ from delineate.errors import AxesError, DataError, LabelError, ReadError
 from delineate.io import find_images
 from delineate.io.reading import read_label_image
 from delineate.methods.base import Method
-from delineate.methods.semantic import Semantic
+from delineate.methods.segmentation import Classes
 from delineate.runs.layout import ROOMS, label_files, label_folder
 from delineate.runs.scored import labels_by_image
 
@@ -46,7 +46,7 @@ class Scorer:
 
     Objects are scored by mean AP, AP50 and the Dice of the foreground; those of a mask are its
     connected parts, and undecided pixels of either are background in both (`true_objects`). Classes
-    are scored as training scores them (`Semantic.compare`): small parts are no objects, and pixels
+    are scored as training scores them (`Classes.compare`): small parts are no objects, and pixels
     to be ignored are background in both. Of a movie the mean over its times is taken.
 
     Parameters
@@ -104,7 +104,7 @@ class Scorer:
                 "must be of the same image"
             )
         each = []
-        if isinstance(self.method, Semantic):
+        if isinstance(self.method, Classes):
             for true, own in zip(truth.frames, found.frames, strict=True):
                 expected = _classes(self.method, true, truth.path)
                 given = _classes(self.method, own, found.path)
@@ -121,7 +121,7 @@ class Scorer:
         return Scores(*np.mean(each, axis=0).tolist())
 
 
-def _classes(method: Semantic, pixels: Pixels, path: Path) -> NDArray[np.int32]:
+def _classes(method: Classes, pixels: Pixels, path: Path) -> NDArray[np.int32]:
     try:
         return method.class_image(pixels)
     except LabelError as error:
@@ -136,7 +136,7 @@ def predicted_files(folder: Path, method: Method) -> dict[str, Path]:
     ReadError : files of the run are missing.
     """
     labels = {file.name: file.path for file in label_files(folder)}
-    if not isinstance(method, Semantic):
+    if not isinstance(method, Classes):
         return labels
     found = {}
     for name in labels:

@@ -34,11 +34,13 @@ class Finished:
     folder : where it lies.
     record : its run.json.
     rows : of its images, the most uncertain first, without what was judged of them.
+    allow_imports : whether its method may be imported from outside the package.
     """
 
     folder: Path
     record: dict[str, Any]
     rows: list[dict[str, Any]]
+    allow_imports: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -65,7 +67,10 @@ class Finished:
         ------
         RecipeError : the recipe in run.json is not valid.
         """
-        return Recipe.build(self.record.get("recipe") or {}).method
+        recipe = self.record.get("recipe") or {}
+        return Recipe.build(
+            recipe, f"the recipe in {self.folder / 'run.json'}", allow_imports=self.allow_imports
+        ).method
 
     def judge(self, required: float | None, risk: float | None = None) -> Judge | None:
         """How its images are judged: by the reference that run.json has, if it has one.
@@ -130,8 +135,12 @@ class Checked:
         return self if required is None else replace(self, required=required)
 
 
-def read_finished(folder: Path) -> Finished:
+def read_finished(folder: Path, *, allow_imports: bool = False) -> Finished:
     """Read a finished run.
+
+    Parameters
+    ----------
+    allow_imports : whether its method may be imported from outside the package.
 
     Raises
     ------
@@ -164,7 +173,7 @@ def read_finished(folder: Path) -> Finished:
                 f"{folder / 'images.csv'}: has no row of {name}, and {STATE} does not know it "
                 "either; run the same predict command again"
             )
-    return Finished(folder, record, most_uncertain_first(rows))
+    return Finished(folder, record, most_uncertain_first(rows), allow_imports)
 
 
 def _value(cell: str) -> Any:
