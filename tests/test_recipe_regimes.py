@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+import yaml
 
 from delineate.errors import RecipeError
 from delineate.recipe import Recipe
@@ -102,3 +103,16 @@ def test_checking_imports_no_torch() -> None:
     modules = found.stdout.split()
     assert "delineate.training.gan_checks" in modules
     assert not {"torch", "lightning"} & set(modules)
+
+
+def test_the_way_back_is_the_chosen_network_where_only_its_options_are_given():
+    given = {"regime.back_network.options": {"features": 8}}
+    back = Recipe.load("labelfree-cyclegan", given).regime.back_network
+    assert (back.name, back.options) == ("resnet-generator", {"features": 8})
+    given |= {"network.name": "fnet", "network.options": {}}
+    assert Recipe.load("labelfree-cyclegan", given).regime.back_network.name == "fnet"
+    given |= {"regime.back_network.name": "unet"}
+    chosen = Recipe.load("labelfree-cyclegan", given)
+    assert chosen.regime.back_network.name == "unet"
+    assert Recipe.build(yaml.safe_load(chosen.dump())) == chosen
+    assert Recipe.load("labelfree-cyclegan").regime.back_network is None

@@ -194,3 +194,11 @@ def test_options_import_no_torch():
     modules = found.stdout.split()
     assert "delineate.training.gan_options" in modules
     assert not {"torch", "lightning"} & set(modules)
+
+
+@pytest.mark.parametrize("make", [pix2pix, cyclegan])
+def test_patches_too_small_for_discriminators_are_refused_before_any_step(make):
+    """Where a recipe names neither patch nor axes, the images tell how large a patch is."""
+    make(setting(patch=11))
+    with pytest.raises(RecipeError, match=r"patches of 10 × 10 pixels .*train\.patch"):
+        make(setting(patch=10))

@@ -24,7 +24,7 @@ from delineate.networks.adapter import encoder_of
 from delineate.training import callbacks
 from delineate.training.fit import Fitted, fit
 from delineate.training.options import TrainOptions
-from delineate.training.rates import HIGHEST, LOWEST, find_rate, read_rates
+from delineate.training.rates import HIGHEST, LOWEST, Rates, find_rate, read_rates
 from delineate.training.regimes import SupervisedOptions
 from delineate.training.setting import Setting
 
@@ -224,6 +224,16 @@ def test_find_rate_on_the_command_line(dataset, tmp_path, capsys):
     assert exit_.value.code == 0
     assert "rates.png" in capsys.readouterr().err
     assert {p.name for p in (tmp_path / "r").iterdir()} == {"rates.csv", "rates.png"}
+
+
+def test_the_command_line_says_why_no_rate_is_suggested(dataset, tmp_path, capsys, monkeypatch):
+    none = Rates(np.ones(2), np.ones(2), np.ones(2), None, "the loss rose from the first step")
+    monkeypatch.setattr("delineate.runs.rates.find_rates", lambda *_, **__: none)
+    with pytest.raises(SystemExit) as exit_:
+        main(["train", str(dataset), "-o", str(tmp_path / "r"), "--find-rate"])
+    assert exit_.value.code == 0
+    said = capsys.readouterr().err
+    assert "no rate is suggested: the loss rose from the first step; see " in said
 
 
 def test_flows_are_found_a_rate_for_too():

@@ -50,9 +50,14 @@ class Game(Supervised):
         return 0
 
     def discriminator(self, channels: int, ndim: int) -> Discriminator:
-        """A discriminator of images of so many channels, with fresh weights."""
+        """A discriminator of images of so many channels, with fresh weights.
+
+        Raises
+        ------
+        RecipeError : the patches of this training are too small for it.
+        """
         options = self._regime.discriminator
-        return Discriminator(
+        judge = Discriminator(
             channels,
             ndim,
             options.scales,
@@ -61,6 +66,8 @@ class Game(Supervised):
             options.norm,
             options.spectral,
         )
+        judge.check(self.options.patch_shape(ndim))
+        return judge
 
     def picture(self, output: Tensor) -> Tensor:
         """What the network's output shows, (B, P, …)."""

@@ -91,7 +91,9 @@ class CycleGANOptions(_Adversarial):
 
     name: Literal["cyclegan"] = "cyclegan"
     back_network: NetworkOptions | None = Field(
-        None, description="network of the way back, from targets to images; null: as network"
+        None,
+        description="network of the way back, from targets to images; null: as network, of which "
+        "it has the name where only its options are given",
     )
     weight_cycle: float = Field(10.0, ge=0, description="weight of there and back")
     weight_identity: float = Field(
@@ -112,3 +114,15 @@ class CycleGANOptions(_Adversarial):
         from delineate.training.cyclegan import CycleGAN
 
         return CycleGAN(setting, self)
+
+
+def with_back_named(regime: CycleGANOptions, network: NetworkOptions) -> CycleGANOptions:
+    """The regime, whose network of the way back has the name of `network` unless given another.
+
+    Where only its options were given, those of the network that was chosen are meant.
+    """
+    back = regime.back_network
+    if back is None or "name" in back.model_fields_set:
+        return regime
+    named = back.model_copy(update={"name": network.name})
+    return regime.model_copy(update={"back_network": named})
