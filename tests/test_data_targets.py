@@ -334,7 +334,7 @@ def test_selection_of_axes():
     flat = Image(pixels[0, 0], "YX")
     assert select_axes(flat, Selection(planes=(0,), z_channels=True)) is flat
     with pytest.raises(
-        AxesError, match=r"1 plane, numbered from 0; asked for 1: choose with data\.planes"
+        AxesError, match=r"1 plane, numbered from 0; asked for 1: choose with .*data\.planes"
     ):
         select_axes(flat, Selection(planes=(1,)))
     with pytest.raises(AxesError, match="has 3 planes, numbered from 0; asked for 3"):
