@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from delineate.errors import ModelError
-from delineate.networks import NetworkOptions, build
+from delineate.networks import NetworkOptions, build, check_name
 from delineate.networks.residual_unet import ResidualUNet
 
 
@@ -107,6 +107,29 @@ def test_unknown_names_list_what_there_is():
 def test_wrong_options_are_refused(options):
     with pytest.raises(ModelError, match="residual-unet"):
         build(NetworkOptions(options=options), 1, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "options"),
+    [
+        ("residual-unet", {"channels": 8}, r"features \[32, 64, 128, 256\], style true"),
+        ("fnet", {"features": 8}, "channels 32, depth 4, norm batch"),
+        ("resnet-generator", {"channels": 8}, "features 64, .*norm instance, size null"),
+        ("unet", {"features": 8}, r"channels \[32, .*those of the library's constructor"),
+    ],
+)
+def test_wrong_options_are_answered_by_those_there_are(name, wrong, options):
+    network = NetworkOptions(name=name, options=wrong)
+    with pytest.raises(ModelError, match=f"; its options are {options}"):
+        build(network, 1, 1, 2)
+
+
+def test_options_are_checked_before_images_are_prepared():
+    check_name(NetworkOptions(options={"features": [4, 8]}))
+    with pytest.raises(ModelError, match="'channels'; its options are features"):
+        check_name(NetworkOptions(options={"channels": 8}))
+    with pytest.raises(ModelError, match="its options set ndim"):
+        check_name(NetworkOptions(options={"ndim": 2}))
 
 
 OUTSIDE = """

@@ -89,7 +89,21 @@ def build(
         that its constructor does not take.
     """
     factory = _factory(network.name, allow_imports)
-    given = {"in_channels": in_channels, "out_channels": out_channels}
+    return _construct(
+        network.name, factory, _arguments(network, factory, in_channels, out_channels, ndim)
+    )
+
+
+def _arguments(
+    network: NetworkOptions, factory: Callable[..., Any], inputs: int, outputs: int, ndim: int
+) -> dict[str, Any]:
+    """All that a constructor is given.
+
+    Raises
+    ------
+    ModelError : options that data and method decide, or that it does not take.
+    """
+    given = {"in_channels": inputs, "out_channels": outputs}
     dimensions = _dimensions(factory)
     if dimensions is not None:
         given[dimensions] = ndim
@@ -99,22 +113,59 @@ def build(
             f"network {network.name!r}: its options set {', '.join(fixed)}, which data and method "
             "decide: leave them out"
         )
-    return _construct(network.name, factory, {**given, **network.options})
+    arguments = {**given, **network.options}
+    try:
+        inspect.signature(factory).bind(**arguments)
+    except ValueError:
+        pass  # compiled ones need not say what they take
+    except TypeError as error:
+        name = network.name
+        foreign = name not in BUILT_IN and not name.startswith(SMP)
+        names = f"{', '.join(DIMENSIONS[:-1])} or {DIMENSIONS[-1]}"
+        told = f"; every network is given in_channels and out_channels, and {names} if it has it"
+        raise ModelError(
+            f"network {name!r} does not take its options: {error}{_options_of(factory)}"
+            f"{told if foreign else ''}"
+        ) from error
+    return arguments
+
+
+def _options_of(factory: Callable[..., Any]) -> str:
+    """The options of a constructor with their defaults, as the end of a message."""
+    try:
+        known = inspect.signature(factory).parameters.values()
+    except ValueError:
+        return ""
+    given = ("in_channels", "out_channels", *DIMENSIONS)
+    shown = [
+        p for p in known if p.name not in given and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
+    options = [p.name if p.default is p.empty else f"{p.name} {_text(p.default)}" for p in shown]
+    if any(p.kind is p.VAR_KEYWORD for p in known):
+        options.append("those of the library's constructor")
+    return f"; its options are {', '.join(options)}" if options else "; it has no options"
+
+
+def _text(default: Any) -> str:
+    """A default as YAML has it."""
+    if default is None or isinstance(default, bool):
+        return {None: "null", True: "true", False: "false"}[default]
+    return str(list(default)) if isinstance(default, tuple) else str(default)
 
 
 def check_name(network: NetworkOptions, *, allow_imports: bool = False) -> None:
-    """Whether there is a network of this name, before any image is prepared for it.
+    """Whether there is a network of this name that takes its options, before images are prepared.
 
     Raises
     ------
-    ModelError : there is none, or it is not allowed or cannot be imported.
+    ModelError : there is none, it is not allowed or cannot be imported, or takes other options.
     """
     if network.name.startswith(SMP):
         from delineate.networks.smp import smp_class
 
         smp_class(network.name.removeprefix(SMP))
     else:
-        _factory(network.name, allow_imports)
+        _arguments(network, _factory(network.name, allow_imports), 1, 1, 2)
 
 
 def _factory(name: str, allow_imports: bool) -> Callable[..., Any]:
@@ -162,17 +213,6 @@ def _construct(name: str, factory: Callable[..., Any], arguments: dict[str, Any]
     from torch import nn
 
     try:
-        inspect.signature(factory).bind(**arguments)
-    except ValueError:
-        pass  # compiled ones need not say what they take
-    except TypeError as error:
-        foreign = name not in BUILT_IN and not name.startswith(SMP)
-        names = f"{', '.join(DIMENSIONS[:-1])} or {DIMENSIONS[-1]}"
-        told = f"; every network is given in_channels and out_channels, and {names} if it has it"
-        raise ModelError(
-            f"network {name!r} does not take its options: {error}{told if foreign else ''}"
-        ) from error
-    try:
         module = factory(**arguments)
     except ModelError:
         raise
@@ -180,6 +220,7 @@ def _construct(name: str, factory: Callable[..., Any], arguments: dict[str, Any]
         # Whatever a constructor raises, its options are what the user can change.
         raise ModelError(
             f"network {name!r} cannot be built with {arguments}: {type(error).__name__}: {error}"
+            f"{_options_of(factory)}"
         ) from error
     if not isinstance(module, nn.Module):
         raise ModelError(f"network {name!r} is {module!r}, expected a torch.nn.Module")
