@@ -6,13 +6,21 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from torch import nn
 
 import delineate
 from command_line import call
 from conftest import SMALL
+from delineate.data.normalise import Normalise
+from delineate.data.options import DataOptions
+from delineate.image import Image
+from delineate.inference.predict import predict
+from delineate.inference.runner import Runner, RunOptions
 from delineate.recipe import Recipe, override
 from delineate.runs.train import train
+from toy_methods import Blobs
 
 
 def toy_recipe(dataset: Path, kind: str, **settings: object) -> Recipe:
@@ -70,3 +78,27 @@ def test_a_method_from_outside_goes_all_the_way(
     assert call("evaluate", run, dataset / "labels", "-o", tmp_path / "e", *trusted) == 0
     assert (tmp_path / "e" / "scores.csv").is_file()
     assert call("info", out / "model", *trusted) == 0
+
+
+@pytest.mark.parametrize("axes", ["TYX", "ZYX", "TZYX"])
+def test_what_is_not_uncertain_may_have_times_and_planes(axes: str) -> None:
+    """Three passes over each tile, of a network that gives back the image."""
+    shape = tuple({"T": 2, "Z": 3, "Y": 40, "X": 50}[a] for a in axes)
+    pixels = np.zeros(shape, np.float32)
+    pixels[..., 5:15, 5:15] = pixels[..., 20:30, 20:40] = 1
+    runner = Runner([nn.Identity()], Blobs(), 2, RunOptions(device="cpu", turns=3))
+    found = predict(
+        Image(pixels, axes),
+        runner,
+        normalise=Normalise(kind="range", low=0, high=1),
+        in_channels=1,
+        data=DataOptions(diameter=None),
+        common=None,
+        scale_model=None,
+        keep_maps=True,
+    )
+    assert found.labels is not None and found.labels.shape == shape
+    assert found.count == (4 if "T" in axes else 2)
+    assert found.predictive is None and np.isnan(found.scores.uncertainty)
+    assert found.posterior is not None and found.posterior.spread is None
+    assert set(found.measure()) & {"uncertainty", "aleatoric"} == set()
