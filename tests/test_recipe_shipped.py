@@ -65,3 +65,10 @@ def test_options_that_would_not_do_are_noticed(name: str, key: str, value: Any, 
     """What the test above is there to see, if a recipe were changed so."""
     with pytest.raises((ModelError, RecipeError), match=said):
         built(Recipe.load(name, {key: value}))
+
+
+@pytest.mark.parametrize("name", list(packaged_recipes()))
+def test_recipes_of_images_say_how_many_axes_they_are_for(name: str) -> None:
+    recipe = Recipe.load(name)
+    if recipe.method.truth == "image" or recipe.regime.name == "cyclegan":
+        assert recipe.data.ndim == (3 if name.endswith("-3d") else 2)

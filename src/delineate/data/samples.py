@@ -252,8 +252,16 @@ def _read_image(pair: Pair, how: Preparation) -> NDArray[Any]:
     check_planes(image, select, how.channels)
     image = select_axes(image, select)
     if len(image.spatial_axes) != how.ndim:
+        advice = (
+            "for volumes set data.ndim 3 (or take the recipe whose name ends with -3d); for a 2D "
+            "network whose channels are planes, or of one plane that data.planes chooses, set "
+            "data.z_channels true"
+            if how.ndim == 2
+            else "for images set data.ndim 2, or take the recipe without -3d"
+        )
         raise DataError(
-            f"axes {image.axes} give {len(image.spatial_axes)}D images, the network is {how.ndim}D"
+            f"axes {image.axes} give {len(image.spatial_axes)}D images, the network is "
+            f"{how.ndim}D: {advice}"
         )
     pixels = network_channels(image, how.channels)
     check_pixels(pixels, str(pair.image))
