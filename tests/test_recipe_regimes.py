@@ -28,6 +28,15 @@ def test_a_warm_up_as_long_as_the_training_is_refused(name: str, steps: int) -> 
     assert Recipe.load(name, {"train.steps": 201}).train.steps == 201
 
 
+def test_a_record_of_a_training_is_no_training_to_come() -> None:
+    short = Recipe.load("stain", {"train.steps": 201}).model_dump(mode="json", by_alias=True)
+    short["train"]["steps"] = 1
+    short["regime"]["discriminator"]["scales"] = 9
+    assert Recipe.build(short, trained=True).train.steps == 1
+    with pytest.raises(RecipeError, match="warmup_steps"):
+        Recipe.build(short)
+
+
 def test_a_warm_up_counts_the_frozen_steps_too() -> None:
     values: dict[str, Any] = {
         "method": {"name": "semantic"},

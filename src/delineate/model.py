@@ -476,7 +476,7 @@ def _described(folder: Path, values: dict[str, Any], allow_imports: bool) -> Des
     """
     try:
         if isinstance(recipe := values.get("recipe"), dict):
-            built = Recipe.build(recipe, "its recipe", allow_imports=allow_imports)
+            built = Recipe.build(recipe, "its recipe", allow_imports=allow_imports, trained=True)
             values = {**values, "recipe": built}
         return Description.model_validate(values)
     except RecipeError as error:

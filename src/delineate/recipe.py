@@ -35,7 +35,7 @@ from delineate.methods.regression import Regression
 from delineate.methods.semantic import Semantic
 from delineate.networks import NetworkOptions
 from delineate.training.ensemble import EnsembleOptions
-from delineate.training.gan_checks import check_adversarial
+from delineate.training.gan_checks import check_adversarial, check_judged
 from delineate.training.gan_options import CycleGANOptions, with_back_named
 from delineate.training.options import TrainOptions
 from delineate.training.regimes import AnyRegime, SupervisedOptions
@@ -112,8 +112,8 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _suits(self) -> Self:
-        """Regime, method and data fit each other."""
+    def _suits(self, info: ValidationInfo) -> Self:
+        """Regime, method and data fit each other, and a training to come them."""
         if self.normalise.kind == "match":
             raise ValueError("normalise.kind match is for targets: set it in normalise_target")
         if self.data.unpaired and not self.regime.unpaired:
@@ -122,6 +122,8 @@ class Recipe(BaseModel):
                 "cyclegan, or leave it out"
             )
         check_adversarial(self.regime, self.method, self.data, self.train)
+        if not (info.context or {}).get("trained"):
+            check_judged(self.regime, self.data, self.train)
         return self
 
     @model_validator(mode="after")
@@ -163,19 +165,22 @@ class Recipe(BaseModel):
         source: str = "the recipe",
         *,
         allow_imports: bool = False,
+        trained: bool = False,
     ) -> Recipe:
         """Validate nested values.
 
         Parameters
         ----------
         allow_imports : whether a method from outside the package may be imported.
+        trained : whether it is a record of what was trained by, not of what is to be.
 
         Raises
         ------
         RecipeError : names each wrong entry, what was expected and the nearest right name.
         """
         try:
-            return cls.model_validate(values, context={"allow_imports": allow_imports})
+            context = {"allow_imports": allow_imports, "trained": trained}
+            return cls.model_validate(values, context=context)
         except ValidationError as error:
             lines = [_explain(e["loc"], e["msg"], e["type"]) for e in error.errors()]
             raise RecipeError(f"{source} is not valid:\n  " + "\n  ".join(lines)) from error

@@ -40,6 +40,17 @@ def check_adversarial(
         raise ValueError(f"regime {regime.name} learns no noise: set method.noise to false")
     if train.precision == "fp16":
         raise ValueError(f"regime {regime.name} trains in fp32 or bf16, not in fp16")
+
+
+def check_judged(regime: AnyRegime, data: DataOptions, train: TrainOptions) -> None:
+    """Whether every discriminator that is asked for would take part in the training.
+
+    Raises
+    ------
+    ValueError : one would not; the text names the settings to change.
+    """
+    if not isinstance(regime, Pix2PixOptions | CycleGANOptions):
+        return
     if isinstance(regime, Pix2PixOptions) and regime.warmup_steps >= train.total:
         raise ValueError(
             f"regime.warmup_steps {regime.warmup_steps} lasts as long as the training (train.steps "
