@@ -10,7 +10,7 @@ network. RUN is a folder of a training, and its name is shown:
 
     delineate train labelfree --data.images OUT/train --data.table OUT/train/splits.csv \\
         --data.z_channels true --method.channels 3 -o fnet
-    the same with --network.name attention-unet -o attention-unet
+    the same with --network.name attention-unet --network.options.norm_up instance -o attention-unet
     delineate train labelfree-pix2pix (the same settings) --from fnet/model \\
         --regime.warmup_steps 0 -o pix2pix
 

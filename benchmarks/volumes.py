@@ -24,7 +24,7 @@ from delineate.metrics import dice, pearson
 from delineate.recipe import Recipe
 from delineate.runs.train import train
 
-SMALL = {"features": [8, 16, 32, 64]}
+SMALL = {"features": [8, 16, 32, 64], "style": True}
 """Options of the residual U-Net."""
 
 

@@ -97,7 +97,9 @@ def train(
     if recipe.data.images is None:
         raise RecipeError("data.images is not set: which folder holds the training images?")
     check_options(recipe.train)
-    check_name(recipe.network, allow_imports=allow_imports)
+    for network in (recipe.network, getattr(recipe.regime, "back_network", None)):
+        if network is not None:
+            check_name(network, allow_imports=allow_imports)
     with together(recipe.train) as first:
         if not first:
             return load(Path(out) / "model", allow_imports=allow_imports)
