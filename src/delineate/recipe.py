@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from inspect import isabstract
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import (
@@ -34,6 +32,7 @@ from delineate.methods.imported import OUTSIDE, imported
 from delineate.methods.regression import Regression
 from delineate.methods.semantic import Semantic
 from delineate.networks import NetworkOptions
+from delineate.recipe_text import explain, sections, settings
 from delineate.training.ensemble import EnsembleOptions
 from delineate.training.gan_checks import check_adversarial, check_judged
 from delineate.training.gan_options import CycleGANOptions, with_back_named
@@ -182,7 +181,7 @@ class Recipe(BaseModel):
             context = {"allow_imports": allow_imports, "trained": trained}
             return cls.model_validate(values, context=context)
         except ValidationError as error:
-            lines = [_explain(e["loc"], e["msg"], e["type"]) for e in error.errors()]
+            lines = [explain(cls, e["loc"], e["msg"], e["type"]) for e in error.errors()]
             raise RecipeError(f"{source} is not valid:\n  " + "\n  ".join(lines)) from error
 
     @classmethod
@@ -308,87 +307,12 @@ def _takes_text(key: str) -> bool:
     models: list[type[BaseModel]] = [Recipe]
     *path, last = key.split(".")
     for part in path:
-        models = [m for model in models for m in _sections(model, part)]
+        models = [m for model in models for m in sections(model, part)]
     kinds = [m.model_fields[last].annotation for m in models if last in m.model_fields]
     texts: tuple[Any, ...] = (str, Path, str | None, Path | None)
     return any(kind in texts for kind in kinds)
 
 
-def _sections(model: type[BaseModel], name: str) -> list[type[BaseModel]]:
-    """The models that a field may hold: none, one, or a choice of several."""
-    info = model.model_fields.get(name)
-    found, kinds = [], [info.annotation if info else None]
-    while kinds:
-        kind = kinds.pop(0)
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found += [] if isabstract(kind) else [kind]  # what others may write has no fields here
-        elif not isinstance(kind, type):
-            kinds += get_args(kind)
-    return found
-
-
-def fields(model: type[BaseModel] = Recipe, prefix: str = "") -> list[tuple[str, str, str]]:
-    """Every setting with its default and description: (dotted name, default, description).
-
-    Where a section is a choice, as the method is, the settings of all choices are listed, each
-    with the choice that it belongs to; the default is that of the first.
-    """
-    rows: list[tuple[str, str, str]] = []
-    for name, info in model.model_fields.items():
-        sections = _sections(model, name)
-        default = info.get_default(call_default_factory=True)
-        if not sections or default is None:  # a section that may be left out has a row of its own
-            rows.append((prefix + name, str(default), info.description or ""))
-        if not sections:
-            continue
-        if len(sections) == 1:
-            rows += fields(sections[0], f"{prefix}{name}.")
-        else:
-            rows += _of_choices(sections, f"{prefix}{name}.")
-    return rows
-
-
-def _of_choices(sections: Sequence[type[BaseModel]], prefix: str) -> list[tuple[str, str, str]]:
-    names = [str(s.model_fields["name"].default) for s in sections]
-    defaults: dict[str, str] = {}
-    texts: dict[str, list[tuple[str, str]]] = {}
-    for choice, section in zip(names, sections, strict=True):
-        for name, default, text in fields(section, prefix):
-            defaults.setdefault(name, default)
-            differs = f" (default {default})" if default != defaults[name] else ""
-            texts.setdefault(name, []).append((choice, text + differs))
-    rows = []
-    for name, said in texts.items():
-        same = len(said) == len(names) and len({text for _, text in said}) == 1
-        each = said[0][1] if same else "; ".join(f"{choice}: {text}" for choice, text in said)
-        rows.append((name, defaults[name], each))
-    return [(n, d, f"one of {', '.join(names)}" if n == f"{prefix}name" else t) for n, d, t in rows]
-
-
-def _explain(location: Sequence[int | str], message: str, kind: str) -> str:
-    parts = [str(part) for part in location]
-    section = parts[0] if parts and parts[0] in ("method", "regime") else ""
-    choices = [str(m.model_fields["name"].default) for m in _sections(Recipe, section)]
-    if kind == "union_tag_invalid":
-        what = f"{section}.name: {message.split(' found')[0]}"
-        other = ", or give an import path such as package.module:Class"
-        return f"{what}: choose one of {', '.join(choices)}{other if section == 'method' else ''}"
-    # A choice of models puts the name of the chosen one into the place.
-    chosen = parts.pop(1) if section and set(parts[1:2]) & {*choices, OUTSIDE} else ""
-    name = ".".join(parts)
-    if kind != "extra_forbidden":
-        return f"{name}: {message}".removeprefix(": ")
-    if chosen == OUTSIDE or (chosen and name in {row[0] for row in fields()}):
-        return f"{name}: {section} {chosen} has no such setting"
-    known = [row[0] for row in fields()]
-    section, _, last = name.rpartition(".")
-    # The same name in another section, else a near one in this section, else a section.
-    near = (
-        [k for k in known if k.rpartition(".")[2] == last]
-        or difflib.get_close_matches(
-            name, [k for k in known if k.rpartition(".")[0] == section], n=1
-        )
-        or difflib.get_close_matches(name, sorted({k.partition(".")[0] for k in known}), n=1)
-        or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    )
-    return f"{name}: there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
+def fields() -> list[tuple[str, str, str]]:
+    """Every setting of a recipe: (dotted name, default, description), as `settings` lists them."""
+    return settings(Recipe)
