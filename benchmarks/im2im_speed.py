@@ -267,7 +267,7 @@ def main() -> None:
         return
     import torch
 
-    from delineate.inference.runner import has_fast_bf16
+    from delineate.inference.device import has_fast_bf16
 
     fast = has_fast_bf16(torch.device("cpu"))
     precisions = [args.precision] if args.precision else ["fp32", *(["bf16"] if fast else [])]

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from delineate.inference.runner import RunOptions, has_fast_bf16
+from delineate.inference.device import has_fast_bf16
+from delineate.inference.runner import RunOptions
 from delineate.metrics import average_precision
 from delineate.model import load
 from synthetic import nuclei

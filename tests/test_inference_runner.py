@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from delineate.errors import ModelError
-from delineate.inference import runner as runner_module
-from delineate.inference.runner import Runner, RunOptions, has_fast_bf16
+from delineate.inference import device as device_module
+from delineate.inference.device import has_fast_bf16
+from delineate.inference.runner import Runner, RunOptions
 from delineate.methods.flows import Flows
 from delineate.methods.regression import Regression
 from delineate.networks import NetworkOptions, build
@@ -58,7 +59,7 @@ def test_devices_that_are_not_there() -> None:
 def test_bfloat16_only_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Emulated bfloat16 is slower than float32; a torch that lacks the question says no."""
     cpu = torch.device("cpu")
-    monkeypatch.setattr(runner_module.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(device_module.platform, "machine", lambda: "x86_64")
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda: False, raising=False)
     assert not has_fast_bf16(cpu)
@@ -100,7 +101,7 @@ def test_images_keep_their_intensities_unless_bfloat16_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """bfloat16 has eight binary digits: half a percent of an intensity, steps in a ramp."""
-    monkeypatch.setattr(runner_module, "has_fast_bf16", lambda device: True)
+    monkeypatch.setattr(device_module, "has_fast_bf16", lambda device: True)
     plain, known = Plain(), fnet()
     np.testing.assert_array_equal(ramp_through(plain, "auto"), ramp_through(plain, "fp32"))
     assert len(np.unique(ramp_through(plain, "bf16")[12])) < 350
@@ -112,7 +113,7 @@ def test_images_keep_their_intensities_unless_bfloat16_is_asked_for(
 def test_objects_and_networks_that_keep_intensities_take_bfloat16(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner_module, "has_fast_bf16", lambda device: True)
+    monkeypatch.setattr(device_module, "has_fast_bf16", lambda device: True)
     options = RunOptions(device="cpu")
     assert Runner([Plain()], Flows(), 2, options).dtype == torch.bfloat16
     assert Runner([fnet()], Regression(), 2, options).dtype == torch.bfloat16

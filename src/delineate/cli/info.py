@@ -61,7 +61,7 @@ def _installation() -> None:
     import torch
 
     from delineate import __version__
-    from delineate.inference.runner import has_fast_bf16, resolve_device
+    from delineate.inference.device import has_fast_bf16, resolve_device
     from delineate.model import packaged_models
     from delineate.recipe import packaged_recipes
 

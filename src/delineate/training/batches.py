@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.memory import is_oom_error
 
 from delineate.data.augment import Augment
 from delineate.data.samples import Sample
-from delineate.inference.runner import channels_last, resolve_device
+from delineate.inference.device import channels_last, resolve_device
 from delineate.training.fit import check_options, make_patches
 from delineate.training.options import TrainOptions
 from delineate.training.regimes import AnyRegime

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from delineate.data.patches import Batch
-from delineate.inference.runner import channels_last
+from delineate.inference.device import channels_last
 from delineate.methods.image_losses import l1
 from delineate.training.adversarial import (
     discriminator_loss,

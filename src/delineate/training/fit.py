@@ -15,7 +15,7 @@ from delineate.data.augment import Augment
 from delineate.data.patches import Batch, Patches
 from delineate.data.samples import Sample
 from delineate.errors import RecipeError, to_install
-from delineate.inference.runner import channels_last, resolve_device
+from delineate.inference.device import channels_last, resolve_device
 from delineate.training.callbacks import Progress
 from delineate.training.launch import launch
 from delineate.training.options import TrainOptions

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from delineate.errors import RecipeError
-from delineate.inference.runner import resolve_device, resolve_precision
+from delineate.inference.device import resolve_device, resolve_precision
 from delineate.training.options import TrainOptions
 
 log = logging.getLogger("delineate")

@@ -18,7 +18,7 @@ from torch import nn
 from delineate.data.augment import Augment
 from delineate.data.patches import Patches
 from delineate.data.samples import Sample
-from delineate.inference.runner import channels_last, resolve_device, resolve_precision
+from delineate.inference.device import channels_last, resolve_device, resolve_precision
 from delineate.methods.base import Method
 from delineate.training.callbacks import Progress
 from delineate.training.fit import check_options

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from delineate.data.augment import MARGIN
 from delineate.errors import RecipeError
-from delineate.inference.runner import channels_last
+from delineate.inference.device import channels_last
 from delineate.training.processes import gathered
 from delineate.training.setting import Setting
 

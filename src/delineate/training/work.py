@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from torch.utils.data import DataLoader, Dataset
 
 from delineate.data.patches import Batch
-from delineate.inference.runner import resolve_device, resolve_precision
+from delineate.inference.device import resolve_device, resolve_precision
 from delineate.training.average import Average
 from delineate.training.callbacks import Keep, Log
 from delineate.training.freeze import FrozenEncoder
