@@ -112,7 +112,8 @@ def test_without_a_required_score_there_is_an_estimate_and_the_way_to_verdicts(
 ) -> None:
     images = three(verdict="")
     page, _ = page_of(judged(tmp_path / "out", images, quality=quality(None)))
-    assert "delineate review out --required 0.8" in page.text
+    # The reference images score 0.96 to 0.2: three of four reach 0.3, one in four 0.8.
+    assert "delineate review out --required 0.3 adds" in page.text
     assert "Expected mean mAP" in page.text and "To verify" not in page.text
     assert not page.all("span", class_="badge verify")
     assert not page.all("input", id="only-verify")

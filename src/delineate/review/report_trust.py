@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from html import escape
-from math import isfinite
+from math import floor, isfinite
+
+import numpy as np
 
 from delineate.metrics import Interval
 from delineate.review.charts import measured
@@ -13,7 +15,7 @@ from delineate.review.run_trust import MEASURES, Quality, Ranked, Truth
 from delineate.review.trust_figures import checking, novelty, order, scores
 from delineate.review.verdict_words import OPTIMISTIC, rests_on
 from delineate.uncertainty.novelty import NOVEL, is_novel
-from delineate.uncertainty.quality import UNLIKE
+from delineate.uncertainty.quality import UNLIKE, Reference
 
 _SINGLE_DRAWS = (
     "The uncertainty of a reference image is that of a single draw, which has no epistemic part. A "
@@ -82,6 +84,12 @@ def _section(lead: str, numbers: str, figures: list[str], end: str = "") -> str:
     )
 
 
+def _in_reach(reference: Reference) -> float:
+    """A score, in tenths, that three of four reference images reach."""
+    _, score = reference.known()
+    return floor(10 * float(np.quantile(score, 0.25))) / 10 if len(score) else 0.5
+
+
 def _lead(page: Page, quality: Quality | None) -> str:
     """What the verdicts say, or what is missing for them."""
     run, words = page.run, page.kind.trust
@@ -98,7 +106,8 @@ def _lead(page: Page, quality: Quality | None) -> str:
         none = "No other verdicts are given" if _novel(page) else "No verdicts are given"
         return (
             f"{ordered} {none}, since no score was required: <code>delineate review {folder} "
-            "--required 0.8</code> adds them without predicting again."
+            f"--required {_in_reach(quality.reference):g}</code> adds them without predicting "
+            "again."
         )
     score = f"{escape(quality.metric)} of {quality.required:.2f}"
     accepted = sum(image.trust.verdict == "accept" for image in run.done)
