@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
-import tifffile
 
+from blank_files import touch
 from delineate.data.layouts import find_pairs
 from delineate.errors import DataError
-
-
-def touch(folder: Path, *names: str) -> Path:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        tifffile.imwrite(folder / name, np.zeros((8, 8), np.uint8))
-    return folder
 
 
 @pytest.mark.parametrize(
