@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -12,6 +14,17 @@ import torch
 from delineate.recipe import Recipe
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def loggers() -> Iterator[None]:
+    """The levels that a command sets in its process do not outlive the test that calls it."""
+    names = ("delineate", "tifffile", "lightning.pytorch", "lightning.fabric")
+    before = [(log, log.level, log.propagate) for log in map(logging.getLogger, names)]
+    yield
+    for log, level, propagate in before:
+        log.setLevel(level)
+        log.propagate = propagate
 
 
 @pytest.fixture(scope="session")
