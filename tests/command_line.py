@@ -38,7 +38,7 @@ def predict_command(images: object, out: object, model: object) -> list[str]:
 def start(arguments: list[str], **kwargs: object) -> subprocess.Popen[str]:
     """Run a command in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "delineate.cli", *arguments],
+        [sys.executable, "-m", "delineate", *arguments],
         env=ENVIRONMENT,
         text=True,
         stdout=subprocess.PIPE,

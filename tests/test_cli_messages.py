@@ -120,7 +120,7 @@ def test_of_a_damaged_tiff_only_the_error_is_told(tmp_path: Path) -> None:
 def test_a_terminal_that_knows_few_letters(tmp_path: Path) -> None:
     write_domes(tmp_path / "images", ("µm",))
     done = subprocess.run(
-        [sys.executable, "-m", "delineate.cli", "info", str(tmp_path / "images" / "µm.tif")],
+        [sys.executable, "-m", "delineate", "info", str(tmp_path / "images" / "µm.tif")],
         env={**ENVIRONMENT, "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         check=False,

@@ -139,7 +139,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path, slow_model: Path) -> None:
         [
             sys.executable,
             "-m",
-            "delineate.cli",
+            "delineate",
             *predict_command(tmp_path / "images", tmp_path / "out", slow_model),
         ],
         env={**ENVIRONMENT, "TERM": "xterm-256color"},

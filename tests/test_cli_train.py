@@ -49,7 +49,7 @@ def process(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
         "OMP_NUM_THREADS": "1",
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "delineate.cli", *map(str, arguments)],
+        [sys.executable, "-m", "delineate", *map(str, arguments)],
         cwd=cwd,
         env=environment,
         stdout=subprocess.PIPE,

@@ -1,0 +1,5 @@
+"""``python -m delineate``: the command."""
+
+from delineate.cli import main
+
+main()

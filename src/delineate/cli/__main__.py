@@ -1,5 +1,0 @@
-"""``python -m delineate.cli``."""
-
-from delineate.cli import main
-
-main()
