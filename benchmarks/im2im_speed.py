@@ -100,7 +100,7 @@ def train(args: argparse.Namespace, sizes: Sizes, folder: Path) -> dict:
         },
         "normalise": {"kind": "percentile" if sizes.ndim == 2 else "mean-std"},
         "method": {"name": "regression", "l1": 0.0, "l2": 1.0},
-        "network": {"name": "fnet", "options": {"channels": args.width, "depth": args.depth}},
+        "network": {"name": "fnet", "options": {"features": args.width, "depth": args.depth}},
         "train": {
             "steps": steps,
             "validate_every": steps,

@@ -20,7 +20,7 @@ SIDE = {2: 96, 3: 32}
 def runner(ndim: int, **options: object) -> Runner:
     torch.manual_seed(0)
     depth = {2: 3, 3: 2}[ndim]
-    given = NetworkOptions(name="fnet", options={"channels": 4, "depth": depth, "norm": "none"})
+    given = NetworkOptions(name="fnet", options={"features": 4, "depth": depth, "norm": "none"})
     network = build(given, 1, 1, ndim).eval()
     for layer in network.modules():
         if isinstance(layer, torch.nn.Conv2d | torch.nn.Conv3d):  # so that what is shown gets deep

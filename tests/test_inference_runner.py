@@ -93,7 +93,7 @@ class Plain(torch.nn.Module):
 
 def fnet() -> torch.nn.Module:
     torch.manual_seed(0)
-    options = {"channels": 8, "depth": 2, "norm": "none"}
+    options = {"features": 8, "depth": 2, "norm": "none"}
     return build(NetworkOptions(name="fnet", options=options), 1, 1, 2).eval()
 
 

@@ -113,7 +113,7 @@ def test_wrong_options_are_refused(options):
     ("name", "wrong", "options"),
     [
         ("residual-unet", {"channels": 8}, r"features \[32, 64, 128, 256\], style true"),
-        ("fnet", {"features": 8}, "channels 32, depth 4, norm batch"),
+        ("fnet", {"channels": 8}, "features 32, depth 4, norm batch"),
         ("resnet-generator", {"channels": 8}, "features 64, .*norm instance, size null"),
         ("unet", {"features": 8}, r"channels \[32, .*those of the library's constructor"),
     ],

@@ -11,7 +11,7 @@ from delineate.networks import NetworkOptions, build
 from delineate.networks.adapter import encoder_of
 
 SMALL = {
-    "fnet": {"channels": 4, "depth": 2},
+    "fnet": {"features": 4, "depth": 2},
     "resnet-generator": {"features": 4, "halvings": 2, "blocks": 2},
 }
 DEEPEST = 16
@@ -190,7 +190,7 @@ def test_encoder_parts_hold_all_that_the_deepest_map_depends_on(name):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("fnet", {"channels": 0}),
+        ("fnet", {"features": 0}),
         ("fnet", {"depth": 0}),
         ("fnet", {"norm": "layer"}),
         ("resnet-generator", {"size": 4}),

@@ -21,7 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "residual-unet": {"features": [4, 8]},
     "unet": {"channels": [4, 8], "num_res_units": 1},
     "attention-unet": {"channels": [4, 8]},
-    "fnet": {"channels": 4, "depth": 2},
+    "fnet": {"features": 4, "depth": 2},
     "resnet-generator": {"features": 4, "blocks": 1},
 }
 """What is made small of each network; all else is as a recipe has it."""

@@ -42,7 +42,7 @@ SMALL_NETWORKS = {
     "residual-unet": {"features": [4, 8]},
     "unet": {"channels": [4, 8], "num_res_units": 1},
     "attention-unet": {"channels": [4, 8]},
-    "fnet": {"channels": 4, "depth": 2},
+    "fnet": {"features": 4, "depth": 2},
     "resnet-generator": {"features": 4, "blocks": 1},
 }
 

@@ -31,7 +31,7 @@ class FNet(Padded):
     ----------
     in_channels, out_channels : numbers of channels of image and maps.
     ndim : 2 or 3 spatial axes.
-    channels : features at full resolution; each level has twice as many as the one above.
+    features : features at full resolution; each level has twice as many as the one above.
     depth : levels below the first, each of half the resolution.
     norm : "batch", as published; "instance", "group" or "none".
 
@@ -47,16 +47,16 @@ class FNet(Padded):
         in_channels: int,
         out_channels: int,
         ndim: int = 2,
-        channels: int = 32,
+        features: int = 32,
         depth: int = 4,
         norm: Norm = "batch",
     ) -> None:
         super().__init__()
         self.keeps_intensities = True
-        if channels < 1 or depth < 1:
-            raise ValueError(f"channels {channels}, depth {depth}: expected 1 or more of each")
+        if features < 1 or depth < 1:
+            raise ValueError(f"features {features}, depth {depth}: expected 1 or more of each")
         self.divisor = 2**depth
-        widths = [channels * 2**i for i in range(depth + 1)]
+        widths = [features * 2**i for i in range(depth + 1)]
 
         def conv(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> ConvNorm:
             layer = convolution(
@@ -84,7 +84,7 @@ class FNet(Padded):
         self.shrink = nn.ModuleList(conv(n, n, 2, 2) for n in widths[:-1])
         self.grow = nn.ModuleList(back(2 * n, n) for n in widths[:-1])
         self.up = nn.ModuleList(twice(2 * n, n) for n in widths[:-1])
-        self.head = convolution(ndim, channels, out_channels, 3, padding=1)
+        self.head = convolution(ndim, features, out_channels, 3, padding=1)
 
     @property
     def feature_layer(self) -> nn.Module:
