@@ -13,14 +13,19 @@ from torch import nn
 import delineate
 from command_line import call
 from conftest import SMALL
+from delineate.data.layouts import find_pairs
 from delineate.data.normalise import Normalise
 from delineate.data.options import DataOptions
 from delineate.image import Image
+from delineate.inference.decode import decode_posterior
+from delineate.inference.posterior import Posterior
 from delineate.inference.predict import predict
 from delineate.inference.runner import Runner, RunOptions
+from delineate.io import read_labels
+from delineate.methods.base import Decoded, Maps
 from delineate.recipe import Recipe, override
 from delineate.runs.train import train
-from toy_methods import Blobs
+from toy_methods import Blobs, Ground
 
 
 def toy_recipe(dataset: Path, kind: str, **settings: object) -> Recipe:
@@ -78,6 +83,34 @@ def test_a_method_from_outside_goes_all_the_way(
     assert call("evaluate", run, dataset / "labels", "-o", tmp_path / "e", *trusted) == 0
     assert (tmp_path / "e" / "scores.csv").is_file()
     assert call("info", out / "model", *trusted) == 0
+    for found in (run, tmp_path / "again"):
+        check_round_trip(found, "classes" if kind == "Ground" else "labels")
+
+
+def test_objects_have_the_class_of_most_of_their_pixels() -> None:
+    """A method that gives an image of classes need not tell those of its objects."""
+
+    class Two(Ground):
+        def decode(self, maps: Maps) -> Decoded:
+            kinds = np.array([[0, 1, 1, 0, 2, 2], [0, 2, 1, 0, 0, 2], [3, 0, 0, 0, 0, 0]], np.uint8)
+            labels = np.array([[0, 1, 1, 0, 2, 2], [0, 1, 1, 0, 2, 2], [0, 0, 0, 3, 0, 0]])
+            return Decoded(labels.astype(np.uint32), {}, kinds)
+
+    maps = Posterior(np.zeros((2, 3, 6), np.float32), None, 1)
+    found = decode_posterior(maps, Image(np.zeros((3, 6), np.float32), "YX"), Two())
+    assert found.measure()["class"].tolist() == [1, 2, 0]
+
+
+def check_round_trip(run: Path, room: str) -> None:
+    """Outlines of a run come back as what its method learns from; no code of it is needed."""
+    data = run.parent / f"from-{run.name}"
+    assert call("export", run, "--rois") == 0
+    assert call("import", run / "rois", "-o", data) == 0
+    known = {p.image.stem: p.labels for p in find_pairs(data / "data.csv") if p.labels is not None}
+    assert known and {path.parent for path in known.values()} == {data / room}
+    for name, path in known.items():
+        before = read_labels(run / room / f"{name}.tif")
+        np.testing.assert_array_equal(read_labels(path), before)
 
 
 @pytest.mark.parametrize("axes", ["TYX", "ZYX", "TZYX"])

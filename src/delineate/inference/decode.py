@@ -81,6 +81,8 @@ def decode_point(
     foreground = (decoded.labels if decoded.classes is None else decoded.classes) > 0
     n = int(decoded.labels.max(initial=0))
     table: Table = {"label": np.arange(1, n + 1), **decoded.columns}
+    if decoded.classes is not None and "class" not in table:
+        table["class"] = _commonest(decoded.labels, decoded.classes)
     if spread is not None:
         own = object_scores(spread, decoded.labels)
         table.update({name: values for name, values in own.items() if name != "label"})
@@ -97,6 +99,15 @@ def decode_point(
         posterior if keep_maps else None,
         posterior.features,
     )
+
+
+def _commonest(labels: NDArray[np.uint32], classes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The class that most pixels of each object are of, background aside; 0 where that is all."""
+    number = int(classes.max(initial=0)) + 1
+    inside = (labels > 0) & (classes > 0)
+    places = labels[inside].astype(np.int64) * number + classes[inside]
+    votes = np.bincount(places, minlength=(int(labels.max(initial=0)) + 1) * number)
+    return votes.reshape(-1, number).argmax(axis=1)[1:]
 
 
 def image_point(

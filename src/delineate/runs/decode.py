@@ -89,7 +89,7 @@ def decode_folder(
         )
         return replace(prediction, diameter=kept.diameter, novelty=kept.novelty)
 
-    facts = {k: record[k] for k in ("model", "recipe", "seed")}
+    facts = {k: record[k] for k in ("model", "recipe", "seed")} | {"truth": method.truth}
     return run_all(folder, files, predict, facts, listener, _judge(record))
 
 

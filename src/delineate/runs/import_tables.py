@@ -181,10 +181,18 @@ def _write_class_image(
 
 
 def _is_semantic(run: Any) -> bool:
-    """Whether the method of a run learns classes of pixels, not objects."""
+    """Whether the method of a run learns classes of pixels, not objects.
+
+    The run has noted what its method learns from, so that a method from outside the package need
+    not be imported; without a note, its recipe tells.
+    """
     from delineate.recipe import Recipe
 
-    if not isinstance(run, dict) or "recipe" not in run:
+    if not isinstance(run, dict):
+        return False
+    if "truth" in run:
+        return bool(run["truth"] == "classes")
+    if "recipe" not in run:
         return False
     try:
         return Recipe.build(run["recipe"]).method.truth == "classes"

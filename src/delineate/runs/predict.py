@@ -178,6 +178,7 @@ def predict_folder(
     facts = {
         "model": {"name": model.name, "sha256": sha, "path": str(model.source or "")},
         "recipe": model.recipe.model_dump(mode="json"),
+        "truth": model.recipe.method.truth,
         "seed": model.recipe.seed,
     }
     return run_all(run, files, predict, facts, listener, judge)
