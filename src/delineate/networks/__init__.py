@@ -120,12 +120,11 @@ def _arguments(
         pass  # compiled ones need not say what they take
     except TypeError as error:
         name = network.name
-        foreign = name not in BUILT_IN and not name.startswith(SMP)
         names = f"{', '.join(DIMENSIONS[:-1])} or {DIMENSIONS[-1]}"
         told = f"; every network is given in_channels and out_channels, and {names} if it has it"
         raise ModelError(
             f"network {name!r} does not take its options: {error}{_options_of(factory)}"
-            f"{told if foreign else ''}"
+            f"{told if is_outside(name) else ''}"
         ) from error
     return arguments
 
@@ -166,6 +165,11 @@ def check_name(network: NetworkOptions, *, allow_imports: bool = False) -> None:
         smp_class(network.name.removeprefix(SMP))
     else:
         _arguments(network, _factory(network.name, allow_imports), 1, 1, 2)
+
+
+def is_outside(name: str) -> bool:
+    """Whether a name is the import path of a class from outside the package."""
+    return name not in BUILT_IN and not name.startswith(SMP)
 
 
 def _factory(name: str, allow_imports: bool) -> Callable[..., Any]:

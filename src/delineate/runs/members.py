@@ -81,22 +81,17 @@ def first_network(
 
     Raises
     ------
-    ModelError : weights that do not fit, or a network that cannot be built.
+    ModelError : weights that do not fit, or a network that cannot be built, or one from outside the
+        package that does not take all sizes.
     """
     import torch
 
-    from delineate import networks
     from delineate.model import load_strictly
     from delineate.networks.pretrained import start_encoder
 
     torch.manual_seed(recipe.seed + number)
-    network = networks.build(
-        recipe.network,
-        channels,
-        recipe.method.out_channels(ndim),
-        ndim,
-        allow_imports=allow_imports,
-    )
+    outputs = recipe.method.out_channels(ndim)
+    network = _built(recipe, recipe.network, channels, outputs, ndim, allow_imports)
     if start is None:
         start_encoder(network, recipe.network, ndim)
     else:
@@ -107,6 +102,25 @@ def first_network(
             advice = _advice(start, recipe, channels, ndim)
             raise ModelError(f"{error}; {advice}") from error
     return network
+
+
+def _built(
+    recipe: Recipe,
+    network: NetworkOptions,
+    inputs: int,
+    outputs: int,
+    ndim: int,
+    allow_imports: bool,
+) -> nn.Module:
+    """A network with fresh weights; one from outside takes all sizes that the training has."""
+    from delineate import networks
+
+    built = networks.build(network, inputs, outputs, ndim, allow_imports=allow_imports)
+    if networks.is_outside(network.name):
+        from delineate.networks.sizes import check_sizes
+
+        check_sizes(built, network.name, inputs, outputs, recipe.train.patch_shape(ndim))
+    return built
 
 
 def _advice(start: Model, recipe: Recipe, channels: int, ndim: int) -> str:
@@ -153,12 +167,11 @@ def member_setting(
     ------
     ModelError : as for `first_network`.
     """
-    from delineate import networks
     from delineate.training.setting import Setting
 
     def build(network: NetworkOptions | None, inputs: int, outputs: int) -> nn.Module:
         chosen = recipe.network if network is None else network
-        return networks.build(chosen, inputs, outputs, ndim, allow_imports=allow_imports)
+        return _built(recipe, chosen, inputs, outputs, ndim, allow_imports)
 
     return Setting(
         first_network(recipe, number, channels, ndim, start, allow_imports),
