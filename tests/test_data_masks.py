@@ -14,9 +14,10 @@ from scipy import ndimage
 from conftest import disks, picture
 from delineate.data.layouts import find_pairs
 from delineate.data.normalise import Normalise
+from delineate.data.options import DataOptions
 from delineate.data.pairs import Pair
 from delineate.data.samples import Preparation, Sample, prepare
-from delineate.data.times import time_points
+from delineate.data.times import single_images
 from delineate.data.truth import read_truth
 from delineate.errors import DataError, LabelError
 from delineate.methods.base import Method
@@ -55,7 +56,7 @@ def written(folder: Path, *labels: np.ndarray, axes: str = "YX") -> Path:
 
 
 def prepared(folder: Path, preparation: Preparation) -> list[Sample]:
-    pairs = time_points(find_pairs(folder), None, None)
+    pairs = single_images(find_pairs(folder), DataOptions())
     return prepare(pairs, preparation, folder / "cache")
 
 

@@ -66,10 +66,36 @@ def test_files_that_do_not_tell_their_axes_have_those_of_images(tmp_path):
         training_pairs(options, "image")
 
 
-def test_longer_and_still_files_serve(tmp_path):
-    folder = dataset(tmp_path, "targets", 6)
+def test_still_files_serve(tmp_path):
+    folder = dataset(tmp_path, "targets", 4)
     tifffile.imwrite(folder / "cost/b.tif", np.ones((12, 14), np.uint8))
     assert len(training_pairs(DataOptions(images=folder), "image")) == 7
+
+
+@pytest.mark.parametrize("long", list(KINDS))
+def test_the_file_that_is_longer_is_refused_with_both_lengths(tmp_path, long):
+    method, what = KINDS[long]
+    options = DataOptions(images=dataset(tmp_path, long, 6))
+    said = (
+        rf"^.*{long}.b\.tif: has 6 time points, and .*images.b\.tif, whose {what} it holds, has 4"
+    )
+    for times in (None, (0, 2)):
+        with pytest.raises(DataError, match=said):
+            training_pairs(options.model_copy(update={"times": times}), method.truth)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_stacks_of_other_lengths_are_refused_where_planes_are_chosen(tmp_path, ndim):
+    movie(tmp_path / "images/a.tif", 4, "ZYX")
+    movie(tmp_path / "labels/a.tif", 6, "ZYX")
+    options = DataOptions(images=tmp_path, planes=(0, 2), ndim=ndim)
+    with pytest.raises(
+        DataError, match=r"labels.a\.tif: has 6 planes, and .*images.a\.tif.* has 4"
+    ):
+        training_pairs(options, "objects")
+    movie(tmp_path / "labels/a.tif", 2, "ZYX")
+    with pytest.raises(DataError, match=r"has 2 planes.* has 4, of which plane 2 is used too"):
+        training_pairs(options, "objects")
 
 
 def test_what_cannot_be_opened_is_told_when_it_is_read(tmp_path):

@@ -14,7 +14,7 @@ from delineate.data.folds import fold_pairs
 from delineate.data.layouts import Pair, find_pairs, training_pairs
 from delineate.data.options import DataOptions
 from delineate.data.splits import split_pairs
-from delineate.data.times import time_points
+from delineate.data.times import single_images
 from delineate.errors import DataError, ReadError
 
 BLANK = np.zeros((8, 8), np.uint8)
@@ -280,7 +280,8 @@ def test_time_points_of_a_movie_stay_together(tmp_path):
     assert {p.image for p in fold.val}.isdisjoint(p.image for p in fold.train)
     alone = split_pairs(pairs[:4], 0.3, 0)
     assert [p.time for p in alone.val] == [3]
-    assert time_points([Pair("x", touch(tmp_path, "x.tif") / "x.tif")], None)[0].name == "x"
+    still = Pair("x", touch(tmp_path, "x.tif") / "x.tif")
+    assert single_images([still], DataOptions()) == [still]
 
 
 def test_an_empty_folder_is_said(tmp_path):

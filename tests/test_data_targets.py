@@ -426,8 +426,9 @@ def test_one_plane_of_a_stack_trains_a_2d_network_as_the_message_says(tmp_path):
     stack = RNG.integers(0, 900, (3, 20, 24)).astype(np.uint16)
     pair = written(tmp_path, image=stack, target=stack)
     options = {"normalise": Normalise(kind="range", low=0, high=1)}
-    with pytest.raises(DataError, match=r"ndim 3 .*-3d.* data\.planes .*data\.z_channels true"):
-        sample_of(pair, tmp_path, planes=(1,), **options)
-    sample = sample_of(pair, tmp_path, planes=(1,), z_channels=True, **options)
-    np.testing.assert_allclose(sample.image, stack[1:2])
-    np.testing.assert_allclose(sample.targets, stack[1:2])
+    with pytest.raises(DataError, match=r"ndim 3 .*-3d.* data\.planes.*data\.z_channels true"):
+        sample_of(pair, tmp_path, **options)
+    for as_channel in (False, True):
+        sample = sample_of(pair, tmp_path, planes=(1,), z_channels=as_channel, **options)
+        np.testing.assert_allclose(sample.image, stack[1:2])
+        np.testing.assert_allclose(sample.targets, stack[1:2])

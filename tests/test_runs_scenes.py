@@ -13,7 +13,8 @@ import tifffile
 
 from delineate.cli import main
 from delineate.data.layouts import find_pairs
-from delineate.data.times import time_points
+from delineate.data.options import DataOptions
+from delineate.data.times import single_images
 from delineate.inference.runner import RunOptions
 from delineate.io import read, read_labels
 from delineate.runs.decode import decode_folder
@@ -156,7 +157,7 @@ def test_training_and_scoring_warn_that_they_take_the_first(
         for labels in truth.values():
             file.write(labels, metadata={"axes": "YX"})
     with caplog.at_level("WARNING", "delineate"):
-        time_points(find_pairs(tmp_path), None)
+        single_images(find_pairs(tmp_path), DataOptions())
         (image,) = [r.getMessage() for r in caplog.records]
         assert str(tmp_path / "images" / "slide.ome.tif") in image
         assert "holds 3 images, only the first is read" in image

@@ -93,6 +93,9 @@ def _model(name: str, allow_imports: bool) -> None:
     _row("method", model.recipe.method.title)
     channels = _channels(about.in_channels)
     _row("network", f"{model.recipe.network.name}, {about.ndim}D, {channels}")
+    if (planes := model.recipe.data.planes) is not None:
+        as_channels = ", which are its channels" if model.recipe.data.z_channels else ""
+        _row("planes of stacks", f"{', '.join(map(str, planes))} (from 0){as_channels}")
     _row("members", len(model.members))
     if about.diameter:
         _row("diameter", f"{about.diameter:g} pixels at the scale of the network")

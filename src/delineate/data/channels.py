@@ -37,6 +37,10 @@ class Selects(Protocol):
     def z_channels(self) -> bool:
         """Whether planes of Z become channels."""
 
+    @property
+    def flat(self) -> bool:
+        """Whether a single plane leaves no Z, as 2D networks have none."""
+
 
 class Selection(NamedTuple):
     """Which part of an image is used: see `Selects`."""
@@ -44,6 +48,15 @@ class Selection(NamedTuple):
     channels: tuple[int, ...] | None = None
     planes: tuple[int, ...] | None = None
     z_channels: bool = False
+    flat: bool = False
+
+    def of_ids(self) -> Selection:
+        """The same part of what belongs to an image and has no channels to choose.
+
+        Where planes become channels of the image, it has all of its own.
+        """
+        planes = None if self.z_channels else self.planes
+        return Selection(planes=planes, flat=self.flat)
 
 
 def select_axes(image: Image, options: Selects) -> Image:
@@ -61,6 +74,8 @@ def select_axes(image: Image, options: Selects) -> Image:
         image = _chosen(image, "C", options.channels)
     if options.planes is not None:
         image = _chosen(image, "Z", options.planes)
+        if options.flat and image.sizes.get("Z") == 1:
+            image = image.select(Z=0)
     if not options.z_channels or "Z" not in image.axes:
         return image
     pixels = image.numpy()

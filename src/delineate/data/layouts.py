@@ -29,7 +29,7 @@ from delineate.data.tables import (
     used_by_table,
     used_rows,
 )
-from delineate.data.times import time_points
+from delineate.data.times import single_images
 from delineate.errors import DataError
 
 __all__ = ["LABEL_SUFFIXES", "Pair", "find_pairs", "training_pairs"]
@@ -40,7 +40,7 @@ _MISSING = {"classes": "image of classes", "soft": "soft labels", "cost": "cost 
 
 
 def training_pairs(options: DataOptions, truth: str, needs_truth: bool = True) -> list[Pair]:
-    """The pairs that a recipe's data name, one for each time point that trains.
+    """The pairs that a recipe's data name, one for each time point or plane that trains.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def training_pairs(options: DataOptions, truth: str, needs_truth: bool = True) -
 
     Raises
     ------
-    DataError, ReadError, AxesError : as for `find_pairs` and `time_points`, no images are named, or
-        soft labels to a method that does not learn classes.
+    DataError, ReadError, AxesError : as for `find_pairs` and `single_images`, no images are named,
+        or soft labels to a method that does not learn classes.
     """
     if options.images is None:
         raise DataError("data.images is not set: which folder holds the training images?")
@@ -72,7 +72,7 @@ def training_pairs(options: DataOptions, truth: str, needs_truth: bool = True) -
         needs_truth,
     )
     _tell_left_out(pairs)
-    return time_points(pairs, options.times, options.axes)
+    return single_images(pairs, options)
 
 
 def _tell_left_out(pairs: list[Pair]) -> None:

@@ -66,7 +66,9 @@ class DataOptions(BaseModel):
         None, description="channels of the target files to use, from 0; null: all"
     )
     planes: tuple[int, ...] | None = Field(
-        None, description="planes of Z to use, of images and what belongs to them; null: all"
+        None,
+        description="planes of Z to use, from 0, of images and what belongs to them; for 2D "
+        "networks each is an image of its own; null: all",
     )
     z_channels: bool = Field(
         False, description="planes of Z become channels of a 2D network, as many in every file"
@@ -101,8 +103,18 @@ class DataOptions(BaseModel):
             return (value,)
         return [v.strip() for v in value.split(",")] if isinstance(value, str) else value
 
+    @property
+    def flat(self) -> bool:
+        """Whether each plane that is chosen is an image of its own, without Z.
+
+        So it is of 2D networks, and with a single plane where nothing says that they are not.
+        """
+        if self.planes is None or self.z_channels:
+            return False
+        return self.ndim == 2 or (self.ndim is None and len(self.planes) == 1)
+
     @model_validator(mode="after")
-    def _flat(self) -> Self:
+    def _without_z(self) -> Self:
         """Planes that become channels leave no Z."""
         if self.z_channels and self.ndim == 3:
             raise ValueError(

@@ -27,6 +27,7 @@ class Pair:
     target : file of the image wanted.
     cost : file of the weight of each pixel, 0 or more; None: all count alike.
     time : time point of the files, from 0; None where they have no axis T.
+    plane : plane of the files, from 0; None where they have no axis Z, or it stays whole.
     only : of unpaired data, which side the file is; with "target", `image` is the file of the
         target or of the labels.
     """
@@ -41,6 +42,7 @@ class Pair:
     target: Path | None = None
     cost: Path | None = None
     time: int | None = None
+    plane: int | None = None
     only: Side = ""
 
     def truth(self, kind: str) -> Path | None:

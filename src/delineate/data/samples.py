@@ -84,8 +84,14 @@ class Preparation:
         files = [pair.image, pair.labels, pair.classes, pair.soft, pair.target, pair.cost]
         stamps = [f and _stamp(f) for f in files]
         others = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "method"}
-        text = repr((FORMAT, self.method.encoding, others, stamps, pair.time, pair.only))
+        place = (pair.time, pair.plane, pair.only)
+        text = repr((FORMAT, self.method.encoding, others, stamps, *place))
         return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def part(self, pair: Pair, channels: tuple[int, ...] | None) -> Selection:
+        """Which of the channels given, and of the planes, are used of the files of a pair."""
+        planes = self.planes if pair.plane is None else (pair.plane,)
+        return Selection(channels, planes, self.z_channels, self.ndim == 2 and not self.z_channels)
 
 
 def prepare(
@@ -202,7 +208,7 @@ def _encode(pair: Pair, how: Preparation) -> _Made:
     from delineate.labels import median_diameter
 
     pixels = None if pair.only == "target" else _read_image(pair, how)
-    select = Selection(how.target_channels, how.planes, how.z_channels)
+    select = how.part(pair, how.target_channels)
     spatial = () if pixels is None else pixels.shape[1:]
     known: Known | None = None
     if pair.truth(how.method.truth) is not None or (how.needs_truth and pair.only != "image"):
@@ -248,14 +254,14 @@ def _read_image(pair: Pair, how: Preparation) -> NDArray[Any]:
     image = read(pair.image, axes=how.axes)
     if pair.time is not None:
         image = image.select(T=pair.time)
-    select = Selection(how.select, how.planes, how.z_channels)
+    select = how.part(pair, how.select)
     check_planes(image, select, how.channels)
     image = select_axes(image, select)
     if len(image.spatial_axes) != how.ndim:
         advice = (
             "for volumes set data.ndim 3 (or take the recipe whose name ends with -3d); for a 2D "
-            "network whose channels are planes, or of one plane that data.planes chooses, set "
-            "data.z_channels true"
+            "network choose planes with data.planes, each of which is an image of its own, or set "
+            "data.z_channels true, with which planes are channels"
             if how.ndim == 2
             else "for images set data.ndim 2, or take the recipe without -3d"
         )
@@ -274,8 +280,7 @@ def _cost_alone(
     """The weight of each pixel of an image of which nothing else is known, at a shape."""
     if pair.cost is None:
         return None
-    planes = None if how.z_channels else how.planes
-    cost = read_cost(pair.cost, how.axes, pair.time, planes, spatial)
+    cost = read_cost(pair.cost, how.axes, pair.time, how.part(pair, None).of_ids(), spatial)
     return resize_linear(cost[None], shape)[0]
 
 

@@ -91,7 +91,7 @@ def read_truth(
     file = pair.truth(method.truth)
     if file is None:
         raise DataError("it has no target" if method.truth == "image" else "it has no labels")
-    planes = None if select.z_channels else select.planes
+    part = select.of_ids()
     if method.truth == "image":
         ndim = None if shape is None else len(shape)
         image = read_target(file, axes, pair.time, select, ndim)
@@ -99,15 +99,15 @@ def read_truth(
         if image.shape[1:] != shape:
             raise DataError(f"the image has the shape {shape}, the target {file} {image.shape[1:]}")
         nothing = np.zeros(shape, np.int32)
-        return Known(nothing, nothing, image=image, cost=_cost(pair, axes, planes, shape))
+        return Known(nothing, nothing, image=image, cost=_cost(pair, axes, part, shape))
     if method.truth == "classes":
-        raw, masked = read_ids(file, axes, pair.time, planes), False
+        raw, masked = read_ids(file, axes, pair.time, part), False
     else:
-        raw, masked = read_objects(file, axes, pair.time, planes)
+        raw, masked = read_objects(file, axes, pair.time, part)
     shape = shape or raw.shape
     if raw.shape != shape:
         raise DataError(f"the image has the shape {shape}, its labels {file} {raw.shape}")
-    cost = _cost(pair, axes, planes, shape)
+    cost = _cost(pair, axes, part, shape)
     if method.truth == "classes":
         try:
             labels = method.encode(raw)[0].astype(np.int32)
@@ -115,9 +115,9 @@ def read_truth(
             raise LabelError(f"its labels {file}: {error}") from error
         soft = None
         if pair.soft is not None:
-            soft = read_soft(pair.soft, axes, pair.time, planes, shape)
+            soft = read_soft(pair.soft, axes, pair.time, part, shape)
         return Known(labels, _parts(labels), soft=soft, cost=cost)
-    classes = read_ids(pair.classes, axes, pair.time, planes) if pair.classes else None
+    classes = read_ids(pair.classes, axes, pair.time, part) if pair.classes else None
     if classes is not None and classes.shape != shape:
         raise DataError(
             f"the labels have the shape {shape}, their classes {pair.classes} {classes.shape}"
@@ -127,9 +127,9 @@ def read_truth(
 
 
 def _cost(
-    pair: Pair, axes: str | None, planes: tuple[int, ...] | None, shape: tuple[int, ...]
+    pair: Pair, axes: str | None, part: Selection, shape: tuple[int, ...]
 ) -> NDArray[np.float32] | None:
-    return None if pair.cost is None else read_cost(pair.cost, axes, pair.time, planes, shape)
+    return None if pair.cost is None else read_cost(pair.cost, axes, pair.time, part, shape)
 
 
 def encode_truth(

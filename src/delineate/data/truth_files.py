@@ -26,22 +26,21 @@ _ROLES = {
 """What the files of a pair hold, and the axes that such files may have, to choose from."""
 
 
-def read_ids(
-    path: Path, axes: str | None, time: int | None, planes: tuple[int, ...] | None
-) -> NDArray[Any]:
+def read_ids(path: Path, axes: str | None, time: int | None, part: Selection) -> NDArray[Any]:
     """A label image (spatial axes): a time point and planes of it, where it has such axes.
 
     Parameters
     ----------
     axes : of the images; what of it can be the axes of labels serves files that do not say theirs.
     time : time point; None: there is none to choose.
+    part : planes that are used.
 
     Raises
     ------
     AxesError, LabelError, ReadError : as for `read_label_image`.
     DataError : a time point is to be chosen, and the file has no time axis.
     """
-    return _selected(_labels(path, axes, time), time, Selection(planes=planes)).numpy()
+    return _selected(_labels(path, axes, time), time, part).numpy()
 
 
 class Objects(NamedTuple):
@@ -51,9 +50,7 @@ class Objects(NamedTuple):
     masked: bool
 
 
-def read_objects(
-    path: Path, axes: str | None, time: int | None, planes: tuple[int, ...] | None
-) -> Objects:
+def read_objects(path: Path, axes: str | None, time: int | None, part: Selection) -> Objects:
     """As `read_ids`, with the connected parts of a mask for its objects (`true_objects`).
 
     Raises
@@ -65,7 +62,7 @@ def read_objects(
 
     found = _labels(path, axes, time)
     meant = true_objects(found.numpy(), path)
-    pixels = _selected(found, time, Selection(planes=planes)).numpy()
+    pixels = _selected(found, time, part).numpy()
     if (undecided := np.count_nonzero(meant.left_out(pixels))) > 0:
         raise LabelError(
             f"{path}: {undecided:,} pixels are undecided ({meant.undecided}, says {RECORD}), and "
@@ -90,7 +87,7 @@ def read_soft(
     path: Path,
     axes: str | None,
     time: int | None,
-    planes: tuple[int, ...] | None,
+    part: Selection,
     shape: Shape,
 ) -> NDArray[np.float32]:
     """Probabilities of classes (channels, spatial axes).
@@ -103,7 +100,7 @@ def read_soft(
     from delineate.io import read
 
     found = _opened(read, path, axes, *_ROLES["soft"][1])
-    soft = _selected(found, time, Selection(planes=planes)).channel_first()
+    soft = _selected(found, time, part).channel_first()
     if soft.shape[1:] != shape:
         raise DataError(f"the image has the shape {shape}, its soft labels {path} {soft.shape[1:]}")
     return soft.astype(np.float32)
@@ -136,7 +133,7 @@ def read_cost(
     path: Path,
     axes: str | None,
     time: int | None,
-    planes: tuple[int, ...] | None,
+    part: Selection,
     shape: Shape,
 ) -> NDArray[np.float32]:
     """The weight of each pixel: float32 (spatial axes). A file without time serves all times.
@@ -149,7 +146,7 @@ def read_cost(
     from delineate.io import read
 
     found = _opened(read, path, axes, *_ROLES["cost"][1])
-    cost = _selected(found, time, Selection(planes=planes)).channel_first()
+    cost = _selected(found, time, part).channel_first()
     if len(cost) != 1:
         raise DataError(f"the cost map {path} has {len(cost)} channels, expected one")
     if cost.shape[1:] != shape:
@@ -196,18 +193,45 @@ def at_time(image: Image, time: int | None) -> Image:
     return image.select(T=time)
 
 
-def check_lengths(pair: Pair, count: int, last: int, axes: str | None) -> None:
-    """Check that what belongs to a movie goes on until the last time point that is used.
-
-    Files that cannot be opened are let pass: they are told when they are read.
+class Used(NamedTuple):
+    """What is used of an axis of an image.
 
     Parameters
     ----------
-    count, last : time points of the movie, and the last of them that is used, from 0.
+    axis : T or Z.
+    length : how many there are.
+    chosen : the time points or planes that are used, from 0.
+    """
+
+    axis: str
+    length: int
+    chosen: tuple[int, ...]
+
+    @property
+    def parts(self) -> str:
+        """What the axis consists of, in words."""
+        return "time points" if self.axis == "T" else "planes"
+
+    @property
+    def setting(self) -> str:
+        """The setting that chooses among them."""
+        return "data.times" if self.axis == "T" else "data.planes"
+
+
+def check_lengths(pair: Pair, used: Iterable[Used], axes: str | None, flat: bool = False) -> None:
+    """Check that what belongs to a movie, or to a stack, is as long as that, or has no such axis.
+
+    Shorter files serve where they go on until the last time point, or plane, that is used. Files
+    that cannot be opened are let pass: they are told when they are read.
+
+    Parameters
+    ----------
+    used : of the axes of the image.
+    flat : whether each plane is an image of its own; labels without Z are those of a single one.
 
     Raises
     ------
-    DataError : names the file that is shorter, and both lengths.
+    DataError : names the file that is shorter or longer, and both lengths.
     """
     from delineate.io import read, read_label_image
 
@@ -220,13 +244,26 @@ def check_lengths(pair: Pair, count: int, last: int, axes: str | None) -> None:
             found = _opened(read_label_image if is_labels else read, file, axes, *letters)
         except DelineateError:
             continue
-        own = found.sizes.get("T")
-        if own is not None and own <= last:
-            raise DataError(
-                f"{file}: has {own} time points, and {pair.image}, whose {what} it holds, has "
-                f"{count}, of which point {last} is used too (they count from 0): complete it, or "
-                "choose others with data.times"
-            )
+        for axis in used:
+            own, last = found.sizes.get(axis.axis), max(axis.chosen, default=0)
+            whose = f"{pair.image}, whose {what} it holds, has {axis.length}"
+            if own is None:
+                if axis.axis == "Z" and flat and is_labels and len(axis.chosen) > 1:
+                    raise DataError(
+                        f"{file}: has one plane, and {whose}, of which {len(axis.chosen)} are used "
+                        "as images of their own: choose the plane whose it is with data.planes"
+                    )
+            elif own <= last:
+                raise DataError(
+                    f"{file}: has {own} {axis.parts}, and {whose}, of which "
+                    f"{axis.parts.split()[-1][:-1]} {last} is used too (they count from 0): "
+                    f"complete it, or choose others with {axis.setting}"
+                )
+            elif own > axis.length:
+                raise DataError(
+                    f"{file}: has {own} {axis.parts}, and {whose}: which of them belong to it is "
+                    "not known; give it the file of the same length"
+                )
 
 
 def _selected(image: Image, time: int | None, select: Selection) -> Image:

@@ -42,7 +42,7 @@ def seen_part(image: Image, data: Selects) -> Image:
     """The part of an image that prediction gives results of, with all that can be measured of it.
 
     All channels stay, since all are measured, unless planes serve as channels: then the image has
-    no Z, and the channels that the network sees.
+    no Z, and the channels that the network sees. Nor has it where a 2D model sees a single plane.
 
     Parameters
     ----------
@@ -55,4 +55,4 @@ def seen_part(image: Image, data: Selects) -> Image:
     """
     if data.z_channels:
         return select_axes(image, data)
-    return select_axes(image, Selection(planes=data.planes))
+    return select_axes(image, Selection(planes=data.planes, flat=data.flat))

@@ -24,6 +24,7 @@ from delineate.recipe import Recipe
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from delineate.data.options import DataOptions
     from delineate.image import Image
     from delineate.inference.prediction import Prediction
     from delineate.inference.runner import Progress
@@ -139,16 +140,14 @@ class Model:
             image = read(image, axes=axes, scene=scene)
         elif not isinstance(image, ImageType):
             image = _from_array(np.asarray(image), axes)
-        data, target = self.recipe.data, self.description.target
-        asked = {"channels": channels, "planes": planes}
-        data = data.model_copy(update={k: tuple(v) for k, v in asked.items() if v is not None})
+        target = self.description.target
         image = at_times(image, times)
         found = predict(
             image,
             self.runner(options, **decoding),
             normalise=self.recipe.normalise,
             in_channels=self.description.in_channels,
-            data=data,
+            data=self.uses(channels, planes),
             common=self.description.diameter,
             scale_model=self.scale,
             units=None
@@ -170,6 +169,15 @@ class Model:
             return found
         features = [own[None] for own in found.features]
         return replace(found, novelty=float(ensemble_novelty(self.novelty, features)[0]))
+
+    def uses(
+        self, channels: Sequence[int] | None = None, planes: Sequence[int] | None = None
+    ) -> DataOptions:
+        """What of an image the networks see: as the recipe says, or what is asked for instead."""
+        asked = {"channels": channels, "planes": planes}
+        given = {name: tuple(value) for name, value in asked.items() if value is not None}
+        data = self.recipe.data
+        return data.model_copy(update={"ndim": self.description.ndim, **given})
 
     def runner(self, options: RunOptions | None = None, **decoding: Any) -> Any:
         """The networks on their device, with the method's decoding parameters changed.

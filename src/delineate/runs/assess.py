@@ -95,7 +95,8 @@ def assess(
     rng = np.random.default_rng(model.recipe.seed)
     doubts = Doubts()
     method, data = recipe.method, recipe.data
-    wanted = Selection(data.target_channels, data.planes, data.z_channels)
+    flat = model.uses().flat
+    wanted = Selection(data.target_channels, data.planes, data.z_channels, flat)
     names.sort(key=lambda name: left_out[name][0])  # each member has its turn
     alone, last = model, -1
     for pair in each([left_out[name][1] for name in names]):
@@ -104,20 +105,22 @@ def assess(
             weights, last = (model.members[number],), number
             alone = replace(model, members=weights, scale=scales[number], _built=[], _runners={})
         image = at_time(read(pair.image, axes=data.axes), pair.time)
-        found = alone.predict(image, options=options, keep_maps=True)
+        planes = None if pair.plane is None else (pair.plane,)
+        found = alone.predict(image, planes=planes, options=options, keep_maps=True)
         shape = tuple(found.image.sizes[a] for a in found.axes)
         truth: Known | None = None
         if pair.truth(method.truth) is not None:
-            truth = read_truth(pair, method, shape, data.axes, wanted)
+            part = wanted if planes is None else wanted._replace(planes=planes)
+            truth = read_truth(pair, method, shape, data.axes, part)
         counted = None if truth is None or truth.cost is None else truth.cost > 0
         scores = {method.monitor: np.nan}  # of an image of which nothing is known
         features[number] += found.features
         if found.result is not None:
             if truth is not None and truth.image is not None:
                 both = found.result.channel_first(), truth.image
-                scores = method.score(*_comparable(*both, model, image), counted)
+                scores = method.score(*_comparable(*both, model, image, planes), counted)
             if found.predictive is None:
-                found = model.predict(image, options=spreading)
+                found = model.predict(image, planes=planes, options=spreading)
             doubts.add(found)
         elif truth is not None:
             assert found.posterior is not None
@@ -164,7 +167,11 @@ def assess(
 
 
 def _comparable(
-    result: NDArray[Any], truth: NDArray[Any], model: Model, image: Image
+    result: NDArray[Any],
+    truth: NDArray[Any],
+    model: Model,
+    image: Image,
+    planes: Sequence[int] | None,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """A result and the image that is wanted, both (channels, spatial axes), in the same units.
 
@@ -174,7 +181,8 @@ def _comparable(
     recipe = model.recipe
     wanted = recipe.normalise_target
     if wanted is not None and wanted.relative:
-        pixels = network_channels(select_axes(image, recipe.data), model.description.in_channels)
+        part = select_axes(image, model.uses(planes=planes))
+        pixels = network_channels(part, model.description.in_channels)
         seen = map_image(pixels, recipe.normalise, "the image")
         target = map_target(truth, wanted, seen, recipe.normalise, "the target")
         own = seen.single.of_file(seen.intensity).for_channels(len(result))

@@ -70,7 +70,7 @@ def decode_folder(
     files = [ImageFile(Path(i["path"]), name, i.get("scene")) for name, i in done.items()]
     settings = record["settings"]
     asked = {k: settings[k] for k in ("channels", "planes") if settings.get(k) is not None}
-    data = recipe.data.model_copy(update={k: tuple(v) for k, v in asked.items()})
+    chosen = {k: tuple(v) for k, v in asked.items()}
     folder = RunFolder(
         Path(out), {**settings, "decoding": {**before, **decoding}}, outputs, overwrite
     )
@@ -84,6 +84,9 @@ def decode_folder(
                 f"{image.path}: has changed since it was predicted, its maps are of other pixels; "
                 "run the same `delineate predict … --keep-maps` again"
             )
+        # A 2D model leaves no Z of a single plane.
+        ndim = kept.posterior.maps.ndim - 1 - ("T" in pixels.axes)
+        data = recipe.data.model_copy(update={"ndim": ndim, **chosen})
         prediction = decode_posterior(
             kept.posterior, seen_part(pixels, data), method, keep_spread=outputs.uncertainty
         )

@@ -71,8 +71,9 @@ def doubts_of_training(
     known = [pair for pair in pairs if pair.only != "target"]
     for pair in each(known[:: max(1, -(-len(known) // MOST))]):
         image = at_time(read(pair.image, axes=model.recipe.data.axes), pair.time)
-        found = model.predict(image, options=options)
+        planes = None if pair.plane is None else (pair.plane,)
+        found = model.predict(image, planes=planes, options=options)
         if found.predictive is None:
-            found = model.predict(image, options=turned)
+            found = model.predict(image, planes=planes, options=turned)
         doubts.add(found)
     return doubts

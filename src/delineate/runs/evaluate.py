@@ -29,6 +29,7 @@ from delineate.recipe import Recipe
 from delineate.runs.layout import label_files, label_folder, read_json
 from delineate.runs.predict import Listener
 from delineate.runs.scored import NotScored, labels_by_image, score_each, scores_table, told
+from delineate.runs.wanted import Wanted, wanted_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,7 @@ def evaluate_folder(
 
     Numbers of predicted files are ids of objects. Of true files, too, unless they hold masks, whose
     connected parts are the objects; pixels that a consensus left undecided are background on both
-    sides (`true_objects`).
+    sides (`true_objects`). Of true stacks the planes are meant that the run is of.
 
     Parameters
     ----------
@@ -154,8 +155,11 @@ def evaluate_folder(
     if (method := _of_classes(Path(predicted), classes, allow_imports)) is not None:
         return _evaluate_classes(Path(predicted), Path(truth), Path(out), method, seed, listener)
     pairs, missing = pair_labels(Path(predicted), Path(truth))
+    wanted = wanted_of(Path(predicted))
     found, failed = score_each(
-        {pair.name: pair for pair in pairs}, lambda p: _score(p, min_size, tolerance), listener
+        {pair.name: pair for pair in pairs},
+        lambda pair: _score(pair, wanted, min_size, tolerance),
+        listener,
     )
     scores = {name: score for own in found.values() for name, score in own.frames.items()}
     tables = score_table(scores, np.random.default_rng(seed))
@@ -175,11 +179,12 @@ class _Scored(NamedTuple):
     undecided: int
 
 
-def _score(pair: LabelPair, min_size: int, tolerance: float) -> tuple[_Scored, str]:
+def _score(pair: LabelPair, wanted: Wanted, min_size: int, tolerance: float) -> tuple[_Scored, str]:
     """Scores of an image, and what to tell of them."""
     name, found, true = pair
-    images = read_label_image(true), read_label_image(found)
-    meant = true_objects(images[0].numpy(), true)
+    whole, predicted = read_label_image(true), read_label_image(found)
+    meant = true_objects(whole.numpy(), true)
+    images = wanted.plane(whole, predicted), predicted
     undecided = int(meant.left_out(images[0].numpy()).sum())
     own: dict[str, ObjectScores] = {}
     several = False
@@ -252,10 +257,12 @@ def _evaluate_classes(
     from delineate.review.class_scores import class_scores_figure
 
     pairs, missing = pair_labels(predicted, truth, "classes")
+    wanted = wanted_of(predicted)
 
     def score(pair: LabelPair) -> tuple[dict[str, dict[str, float]], str]:
         name, predicted, true = pair
-        images = read_label_image(true), read_label_image(predicted)
+        found = read_label_image(predicted)
+        images = wanted.plane(read_label_image(true), found), found
         try:
             own = {name + frame: method.compare(b, a) for frame, a, b in _frames(*images)}
         except LabelError as error:

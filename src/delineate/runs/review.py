@@ -201,7 +201,7 @@ def _hold_against(
     metric = counted(judge.reference.metric if judge else "", method)
     predicted = predicted_files(run.folder, method)
     files = true_files(truth, run.names)
-    scorer, scores = Scorer(method, run.axes), {}
+    scorer, scores = Scorer(method, run.axes, run.plane), {}
     for number, (name, path) in enumerate(files.items()):
         if listener:
             listener.image(name, number, len(files))
@@ -237,7 +237,7 @@ def _score_experts(
             f"{found.rule}: share no image with the truth; they have for instance "
             f"{next(iter(found.files))}, the truth has {next(iter(truth))}"
         )
-    scorer = Scorer(run.method, run.axes)
+    scorer = Scorer(run.method, run.axes, run.plane)
     scores: dict[str, dict[str, Scores]] = {expert: {} for expert in found.experts}
     for number, name in enumerate(shared):
         if listener:

@@ -60,7 +60,7 @@ def calibration_facts(run: Finished, checked: Checked, new_truth: bool) -> dict[
     found: dict[str, list[Reliability]] = {kind: [] for kind in KINDS}
     stated = _stated(run.folder / "objects.csv", set(checked.scores))
     labels = {file.name: file.path for file in label_files(run.folder)}
-    scorer = Scorer(run.method, run.axes)
+    scorer = Scorer(run.method, run.axes, run.plane)
     for name, path in true_files(Path(checked.path), list(checked.scores)).items():
         maps = run.folder / "maps" / f"{name}.zarr"
         if name not in stated and not maps.is_dir():

@@ -53,10 +53,12 @@ class Scorer:
     ----------
     method : of the model.
     axes : of files that do not say.
+    plane : of stacks, the one that the run is of; None: all.
     """
 
     method: Method
     axes: str | None = None
+    plane: int | None = None
 
     def read(self, path: Path) -> Labelled:
         """Read a file.
@@ -73,10 +75,14 @@ class Scorer:
             if not axes:
                 raise
             image = read_label_image(path, axes)
+        pixels = image.numpy()
+        depth = image.sizes.get("Z", 0)
+        if self.plane is not None and -depth <= self.plane < depth:
+            image = image.select(Z=self.plane)
         times = [image]
         if "T" in image.axes:
             times = [image.select(T=t) for t in range(image.sizes["T"])]
-        pixels, frames = image.numpy(), [time.numpy() for time in times]
+        frames = [time.numpy() for time in times]
         if looks_like_picture(frames[0], int(np.unique(frames[0]).size)):
             raise LabelError(
                 f"{path}: looks like an image, not like labels (grey values change from pixel to "

@@ -16,6 +16,7 @@ from delineate.runs.layout import SCORES, STATE, check_finished, read_json
 from delineate.runs.quality import Judge
 from delineate.runs.review_scores import Scores
 from delineate.runs.tables import failed_row, most_uncertain_first
+from delineate.runs.wanted import wanted_of
 
 JUDGED = (
     "expected_score", "expected_low", "expected_high", "extrapolated", "verdict", "reason", "score",
@@ -58,6 +59,12 @@ class Finished:
         """Axes that the user gave for files that do not say theirs."""
         axes = (self.record.get("settings") or {}).get("axes")
         return axes if isinstance(axes, str) else None
+
+    @property
+    def plane(self) -> int | None:
+        """The plane of Z that it is of; None where it is of several or all, or of none."""
+        planes = wanted_of(self.folder).learned.planes or ()
+        return planes[0] if len(planes) == 1 else None
 
     @property
     def method(self) -> Method:

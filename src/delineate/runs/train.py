@@ -298,7 +298,8 @@ def _geometry(recipe: Recipe, pairs: Iterable[Pair]) -> tuple[int, int]:
         channels = image.n_channels if data.channels is None else len(data.channels)
         if data.z_channels:
             channels *= image.sizes.get("Z", 1) if data.planes is None else len(data.planes)
-        kinds.add(2 if data.z_channels else len(image.spatial_axes))
+        flat = data.z_channels or pair.plane is not None
+        kinds.add(2 if flat else len(image.spatial_axes))
         numbers.add(channels)
     ndim: int | None = data.ndim
     if ndim is None:

@@ -22,9 +22,10 @@ class Wanted(NamedTuple):
 
     `relative`: each was brought to the scale of its input, whose units results have (`Normalise` of
     kind match); brightness and contrast of results and true images cannot be compared. `learned`
-    are the channels and planes of the files that the recipe names, `asked` those of a user, which
-    stand in their place. `rule`: of targets whose results have no other units than the normalised
-    ones (masks, stains), and with which true images are to be normalised; None of others.
+    are the channels and planes of the files that the recipe names, or the prediction took in place
+    of these, `asked` those of a user, which stand in their place. `rule`: of targets whose results
+    have no other units than the normalised ones (masks, stains), and with which true images are to
+    be normalised; None of others.
     """
 
     relative: bool = False
@@ -36,18 +37,28 @@ class Wanted(NamedTuple):
         """The channels and planes of a true image that a prediction is of.
 
         Those that the recipe names are chosen of files that have them; others hold them alone.
-        Planes become channels where the prediction has no Z, as in training (`read_target`).
+        Where the prediction has no Z, a single plane leaves none either, and several become
+        channels, as in training (`read_target`).
 
         Raises
         ------
         AxesError : a channel or plane that was asked for is not there.
         """
         channels = _chosen(truth, "C", self.asked.channels, self.learned.channels)
-        planes = _chosen(truth, "Z", self.asked.planes, self.learned.planes)
+        same = "Z" in truth.axes and truth.sizes["Z"] == prediction.sizes.get("Z")
+        learned = None if same else self.learned.planes
+        planes = _chosen(truth, "Z", self.asked.planes, learned)
         merged = "Z" in truth.axes and "Z" not in prediction.axes
         if channels is None and planes is None and not merged:
             return truth
-        return select_axes(truth, Selection(channels, planes, merged))
+        return select_axes(truth, Selection(channels, planes, merged, merged))
+
+    def plane(self, truth: Image, prediction: Image) -> Image:
+        """The planes of true labels that predicted ones are of, where that is known."""
+        planes, depth = _chosen(truth, "Z", None, self.learned.planes), prediction.sizes.get("Z")
+        if planes is None or truth.sizes["Z"] == depth or (depth is None and len(planes) > 1):
+            return truth
+        return select_axes(truth, Selection(planes=planes, flat=depth is None))
 
 
 def wanted_of(run: Path) -> Wanted:
@@ -63,7 +74,8 @@ def wanted_of(run: Path) -> Wanted:
     channels = data.get("target_channels")
     if _mapping(recipe.get("regime")).get("name") == "blind-spot":  # learned of the images alone
         channels = _mapping(record.get("settings")).get("channels") or data.get("channels")
-    learned = Selection(_numbers(channels), _numbers(data.get("planes")))
+    planes = _mapping(record.get("settings")).get("planes") or data.get("planes")
+    learned = Selection(_numbers(channels), _numbers(planes))
     rule = _mapping(recipe.get("normalise_target"))
     if rule.get("kind") not in ("mask", "macenko"):
         return Wanted(relative_units(recipe), learned)
