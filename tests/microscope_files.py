@@ -1,8 +1,28 @@
-"""Minimal ND2 and LIF files for the tests: no library writes them, and real ones are large."""
+"""Minimal CZI, ND2 and LIF files for the tests, since real ones are large."""
 
+import re
 import struct
 
 import numpy as np
+
+
+def write_czi_movie(path, frames, interval):
+    """CZI of frames (T, Y, X) whose metadata give the time between two of them as `interval`.
+
+    The library that writes it cannot say that: it takes the place of the name of a channel.
+    """
+    from pylibCZIrw.czi import create_czi
+
+    with create_czi(str(path)) as file:
+        for t, frame in enumerate(frames):
+            file.write(frame, plane={"T": t, "C": 0, "Z": 0})
+        file.write_metadata("movie", channel_names={0: "n" * 200}, scale_x=5e-7, scale_y=5e-7)
+    step = f"<T><Positions><Interval><Increment>{interval}</Increment></Interval></Positions></T>"
+    content = path.read_bytes()
+    room = re.search(rb"<Channels>.*?</Channels>", content, re.S)
+    assert room is not None
+    told = step.encode().ljust(len(room[0]))
+    path.write_bytes(content[: room.start()] + told + content[room.end() :])
 
 
 def write_lif(path, images):

@@ -14,6 +14,7 @@ from delineate.io.ome_zarr_write import write_zarr
 from delineate.io.reading import read_label_image
 from delineate.io.tiff_metadata import metadata
 from delineate.io.units import seconds
+from microscope_files import write_czi_movie
 
 MOVIE = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
 SIZES = {"Y": 0.5, "X": 0.25}
@@ -180,6 +181,18 @@ def test_lsm_is_read(interval, expected):
         is_ome=False, is_imagej=False, is_lsm=True, lsm_metadata={"TimeIntervall": interval}
     )
     assert metadata(file, None).frame_interval == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [("2.5", 2.5), ("1e-1", 0.1), ("0", None), ("", None)]
+)
+def test_czi_is_read(tmp_path, said, expected):
+    write_czi_movie(tmp_path / "a.czi", MOVIE, said)
+    image = read(tmp_path / "a.czi")
+    assert (image.axes, image.frame_interval) == ("TYX", expected)
+    assert image.pixel_size == pytest.approx({"Y": 0.5, "X": 0.5})
+    np.testing.assert_array_equal(image.numpy(), MOVIE)
+    assert image.select(T=0).frame_interval is None
 
 
 @pytest.mark.parametrize("axes", ["TYX", "TCZYX"])

@@ -136,8 +136,9 @@ def _read_czi(path: Path, file: Any, scene: int | str | None) -> Raw:
     t, c, z = (box[a][1] - box[a][0] if a in box else 1 for a in "TCZ")
     shape = (t, c, z, rectangle.h, rectangle.w, samples)
     pixels = _CziPlanes(path, shape, dtype, number, (rectangle.x, rectangle.y))
-    sizes, names = _czi_metadata(file)
-    return Raw(pixels, "TCZYXS", *micrometres(sizes, "m"), names, rgb=samples == 3)
+    sizes, names, interval = _czi_metadata(file)
+    known = micrometres(sizes, "m")
+    return Raw(pixels, "TCZYXS", *known, names, rgb=samples == 3, frame_interval=interval)
 
 
 def _czi_scenes(file: Any) -> list[str]:
@@ -147,8 +148,8 @@ def _czi_scenes(file: Any) -> list[str]:
     return [named.get(str(number)) or f"scene {number}" for number in numbers]
 
 
-def _czi_metadata(file: Any) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Pixel size in metres and names of the channels."""
+def _czi_metadata(file: Any) -> tuple[dict[str, float], tuple[str, ...], float | None]:
+    """Pixel size in metres, names of the channels, and seconds between the time points."""
     root = ElementTree.fromstring(file.raw_metadata)
     sizes: dict[str, float] = {}
     for distance in root.iterfind(".//Scaling/Items/Distance"):
@@ -157,7 +158,8 @@ def _czi_metadata(file: Any) -> tuple[dict[str, float], tuple[str, ...]]:
             sizes[axis] = float(value)
     channels = root.findall(".//Information/Image/Dimensions/Channels/Channel")
     names = tuple(channel.get("Name") or "" for channel in channels)
-    return sizes, names if all(names) else ()
+    step = root.findtext(".//Information/Image/Dimensions/T/Positions/Interval/Increment")
+    return sizes, names if all(names) else (), seconds(step, "s")
 
 
 # ND2
