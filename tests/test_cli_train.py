@@ -235,7 +235,8 @@ def test_recipes_are_listed_printed_and_explained(capsys):
         encoding="utf-8"
     )
     status, out, _ = run("recipes", "--settings", capsys=capsys)
-    assert [line.split()[0] for line in out.splitlines()] == [row[0] for row in fields()]
+    listed = out.partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in listed] == [row[0] for row in fields()]
     status, _, err = run("recipes", "nosuch", capsys=capsys)
     assert status == 2
     assert "nosuch" in err

@@ -115,7 +115,8 @@ def test_wrong_options_are_refused(options):
         ("residual-unet", {"channels": 8}, r"features \[32, 64, 128, 256\], style true"),
         ("fnet", {"channels": 8}, "features 32, depth 4, norm batch"),
         ("resnet-generator", {"channels": 8}, "features 64, .*norm instance, size null"),
-        ("unet", {"features": 8}, r"channels \[32, .*those of the library's constructor"),
+        ("unet", {"features": 8}, r"channels \[32, .*dropout 0.0, bias true"),
+        ("resnet34-unet", {"features": 8}, r"decoder_channels \[256, .*is_pad true"),
     ],
 )
 def test_wrong_options_are_answered_by_those_there_are(name, wrong, options):

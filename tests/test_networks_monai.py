@@ -178,7 +178,7 @@ def test_anisotropic_strides():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("unet", {"channel": [4, 8]}, "cannot be built with .*channel"),
+        ("unet", {"channel": [4, 8]}, "no .channel.; its options are channels"),
         ("unet", {"channels": [4]}, "network 'unet' cannot be built"),
         ("resnet34-unet", {"backbone": "resnet18"}, "network 'resnet34-unet'"),
         ("segresnet", {"out_channels": 4}, "its options set out_channels"),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from delineate.errors import ModelError
-from delineate.networks import NetworkOptions, build
+from delineate.networks import NetworkOptions, build, check_name
 from delineate.networks.adapter import encoder_of
 from delineate.networks.pretrained import start_encoder
 
@@ -96,8 +96,8 @@ def test_names_that_lead_to_no_network(library, name, ndim, message):
 
 
 def test_options_that_do_not_fit(library):
-    with pytest.raises(ModelError, match=r"network 'smp:Unet' cannot be built .*depht"):
-        build(NetworkOptions(name="smp:Unet", options={"depht": 3}), 1, 2, 2)
+    with pytest.raises(ModelError, match=r"no 'depht'; its options are .*encoder_name resnet34"):
+        check_name(NetworkOptions(name="smp:Unet", options={"depht": 3}))
 
 
 def test_a_library_that_is_not_installed(monkeypatch):

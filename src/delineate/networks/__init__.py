@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from delineate.errors import ModelError
+from delineate.networks.options import DIMENSIONS, Further, Options, options_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,9 +35,6 @@ BUILT_IN = {
 }
 """Names of the networks in the package, with the class or function that builds each."""
 
-DIMENSIONS = ("ndim", "spatial_dims", "dimensions")
-"""Names for the number of spatial axes in constructors; the first that one has is used."""
-
 SMP = "smp:"
 """What the name of a network of segmentation-models-pytorch begins with."""
 
@@ -55,7 +53,9 @@ class NetworkOptions(BaseModel):
         "spatial_dims or dimensions)",
     )
     options: dict[str, Any] = Field(
-        default_factory=dict, description="further arguments of the network's constructor"
+        default_factory=dict,
+        description="further arguments of the network's constructor; `delineate recipes "
+        "--network NAME` lists them",
     )
     weights: Path | None = Field(
         None, description="local file of pretrained weights of the encoder (.safetensors, .pth)"
@@ -114,42 +114,43 @@ def _arguments(
             "decide: leave them out"
         )
     arguments = {**given, **network.options}
+    name = network.name
+    known = _options(name, factory)
     try:
         inspect.signature(factory).bind(**arguments)
     except ValueError:
         pass  # compiled ones need not say what they take
     except TypeError as error:
-        name = network.name
         names = f"{', '.join(DIMENSIONS[:-1])} or {DIMENSIONS[-1]}"
         told = f"; every network is given in_channels and out_channels, and {names} if it has it"
         raise ModelError(
-            f"network {name!r} does not take its options: {error}{_options_of(factory)}"
+            f"network {name!r} does not take its options: {error}{known.told()}"
             f"{told if is_outside(name) else ''}"
         ) from error
+    if unknown := known.unknown(network.options):
+        raise ModelError(
+            f"network {name!r} does not take its options: there is no "
+            f"{', '.join(map(repr, unknown))}{known.told()}"
+        )
     return arguments
 
 
-def _options_of(factory: Callable[..., Any]) -> str:
-    """The options of a constructor with their defaults, as the end of a message."""
-    try:
-        known = inspect.signature(factory).parameters.values()
-    except ValueError:
-        return ""
-    given = ("in_channels", "out_channels", *DIMENSIONS)
-    shown = [
-        p for p in known if p.name not in given and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    ]
-    options = [p.name if p.default is p.empty else f"{p.name} {_text(p.default)}" for p in shown]
-    if any(p.kind is p.VAR_KEYWORD for p in known):
-        options.append("those of the library's constructor")
-    return f"; its options are {', '.join(options)}" if options else "; it has no options"
+def known_options(name: str, *, allow_imports: bool = False) -> Options:
+    """The options of a network by its name, with types, defaults and what its docstring says.
+
+    Raises
+    ------
+    ModelError : as for `check_name`.
+    """
+    return _options(name, _factory(name, allow_imports))
 
 
-def _text(default: Any) -> str:
-    """A default as YAML has it."""
-    if default is None or isinstance(default, bool):
-        return {None: "null", True: "true", False: "false"}[default]
-    return str(list(default)) if isinstance(default, tuple) else str(default)
+def _options(name: str, factory: Callable[..., Any]) -> Options:
+    if not name.startswith(SMP):
+        return options_of(factory)
+    from delineate.networks.smp import smp_class
+
+    return options_of(factory, Further(smp_class(name.removeprefix(SMP)), ("classes",)))
 
 
 def check_name(network: NetworkOptions, *, allow_imports: bool = False) -> None:
@@ -159,12 +160,7 @@ def check_name(network: NetworkOptions, *, allow_imports: bool = False) -> None:
     ------
     ModelError : there is none, it is not allowed or cannot be imported, or takes other options.
     """
-    if network.name.startswith(SMP):
-        from delineate.networks.smp import smp_class
-
-        smp_class(network.name.removeprefix(SMP))
-    else:
-        _arguments(network, _factory(network.name, allow_imports), 1, 1, 2)
+    _arguments(network, _factory(network.name, allow_imports), 1, 1, 2)
 
 
 def is_outside(name: str) -> bool:
@@ -224,7 +220,7 @@ def _construct(name: str, factory: Callable[..., Any], arguments: dict[str, Any]
         # Whatever a constructor raises, its options are what the user can change.
         raise ModelError(
             f"network {name!r} cannot be built with {arguments}: {type(error).__name__}: {error}"
-            f"{_options_of(factory)}"
+            f"{_options(name, factory).told()}"
         ) from error
     if not isinstance(module, nn.Module):
         raise ModelError(f"network {name!r} is {module!r}, expected a torch.nn.Module")

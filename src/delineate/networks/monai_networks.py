@@ -3,7 +3,9 @@
 This file is imported when one of them is built, since MONAI takes seconds to import. Defaults are
 chosen so that each trains on a processor in reasonable time; batch norm is taken wherever MONAI
 leaves a choice, as instance norm would erase from the features what an image looks like, and make
-results depend on the tile. All options of MONAI's constructors can be given.
+results depend on the tile. All options of MONAI's constructors can be given, under MONAI's names:
+widths are its `channels`, `features` or `filters`. What docstrings here do not say of an option,
+those of MONAI do.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Annotated, Any
 
 from monai.networks.layers.simplelayers import SkipConnection
 from monai.networks.nets import (
@@ -29,6 +31,7 @@ from torch import Tensor, nn
 
 from delineate.networks.adapter import Adapted
 from delineate.networks.layers import Norm, normalisation
+from delineate.networks.options import Further
 
 Strides = Sequence[int | Sequence[int]]
 
@@ -47,9 +50,15 @@ def unet(
     strides: Strides | None = None,
     num_res_units: int = 2,
     norm: Any = "batch",
-    **options: Any,
+    **options: Annotated[Any, Further(UNet)],
 ) -> nn.Module:
-    """U-Net with residual units (Kerfoot et al. 2019), its first layer at half the resolution."""
+    """U-Net with residual units (Kerfoot et al. 2019), its first layer at half the resolution.
+
+    Parameters
+    ----------
+    channels : features of each level, from fine to coarse.
+    strides : by how much each level shrinks the one above, perhaps along each axis; null: 2.
+    """
     steps = strides if strides is not None else (2,) * (len(channels) - 1)
     inner = UNet(
         ndim,
@@ -78,7 +87,7 @@ def unet_plus_plus(
     ndim: int,
     features: Sequence[int] = (32, 32, 64, 128, 256, 32),
     norm: Any = "batch",
-    **options: Any,
+    **options: Annotated[Any, Further(BasicUNetPlusPlus)],
 ) -> nn.Module:
     """U-Net++ (Zhou et al. 2018): nested skips, five scales."""
     inner = BasicUNetPlusPlus(ndim, in_channels, out_channels, features, norm=norm, **options)
@@ -93,12 +102,16 @@ def attention_unet(
     channels: Sequence[int] = (32, 64, 128, 256),
     strides: Strides | None = None,
     norm_up: Norm = "instance",
-    **options: Any,
+    **options: Annotated[Any, Further(AttentionUnet)],
 ) -> nn.Module:
     """Attention U-Net (Oktay et al. 2018): skips weighted by what lies deeper.
 
-    `norm_up` follows transposed convolutions: "instance", as MONAI has it, "batch", "group" or
-    "none"; other norms are of batches.
+    Parameters
+    ----------
+    channels : features of each level, from fine to coarse.
+    strides : by how much each level shrinks the one above, perhaps along each axis; null: 2.
+    norm_up : norm after transposed convolutions: "instance", as MONAI has it, "batch", "group" or
+        "none"; other norms are of batches.
     """
     steps = strides if strides is not None else (2,) * (len(channels) - 1)
     inner = AttentionUnet(ndim, in_channels, out_channels, channels, steps, **options)
@@ -125,9 +138,16 @@ def segresnet(
     init_filters: int = 16,
     blocks_down: Sequence[int] = (1, 2, 2, 4),
     blocks_up: Sequence[int] | None = None,
-    **options: Any,
+    **options: Annotated[Any, Further(SegResNet)],
 ) -> nn.Module:
-    """SegResNet (Myronenko 2018), group norm."""
+    """SegResNet (Myronenko 2018), group norm.
+
+    Parameters
+    ----------
+    init_filters : features at full resolution; each level has twice as many as the one above.
+    blocks_down : residual blocks of each level on the way down.
+    blocks_up : residual blocks of each level on the way up; null: 1.
+    """
     inner = SegResNet(
         ndim,
         init_filters,
@@ -150,9 +170,18 @@ def dynunet(
     kernel_size: Strides | None = None,
     norm_name: Any = "batch",
     res_block: bool = True,
-    **options: Any,
+    **options: Annotated[
+        Any, Further(DynUNet, ("upsample_kernel_size", "deep_supervision", "deep_supr_num"))
+    ],
 ) -> nn.Module:
-    """The U-Net of nnU-Net (Isensee et al. 2021) with residual blocks."""
+    """The U-Net of nnU-Net (Isensee et al. 2021) with residual blocks.
+
+    Parameters
+    ----------
+    filters : features of each level, from fine to coarse.
+    strides : by how much each level shrinks the one above, perhaps along each axis; null: 1, 2, 2 …
+    kernel_size : of each level, perhaps along each axis; null: 3.
+    """
     n = len(filters)
     steps = strides if strides is not None else (1, *(2,) * (n - 1))
     inner = DynUNet(
@@ -172,7 +201,11 @@ def dynunet(
 
 
 def swin_unetr(
-    in_channels: int, out_channels: int, ndim: int, feature_size: int = 24, **options: Any
+    in_channels: int,
+    out_channels: int,
+    ndim: int,
+    feature_size: int = 24,
+    **options: Annotated[Any, Further(SwinUNETR)],
 ) -> nn.Module:
     """Swin UNETR (Hatamizadeh et al. 2022): a transformer as encoder."""
     inner = SwinUNETR(
@@ -206,7 +239,11 @@ _RESNETS = {
 
 
 def _encoder_unet(
-    backbone: str, in_channels: int, out_channels: int, ndim: int, **options: Any
+    backbone: str,
+    in_channels: int,
+    out_channels: int,
+    ndim: int,
+    **options: Annotated[Any, Further(FlexibleUNet, ("backbone", "pretrained"))],
 ) -> nn.Module:
     """U-Net whose encoder is a network for classification."""
     if "decoder_channels" in options:

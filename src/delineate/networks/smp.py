@@ -18,12 +18,18 @@ LIBRARY = "segmentation_models_pytorch"
 
 
 def build_smp(
-    name: str, in_channels: int, out_channels: int, ndim: int, **options: Any
+    name: str,
+    in_channels: int,
+    out_channels: int,
+    ndim: int,
+    encoder_weights: str | None = None,
+    **options: Any,
 ) -> nn.Module:
     """A network of the library by the name of its class, such as "Unet" or "DeepLabV3Plus".
 
     Parameters
     ----------
+    encoder_weights : weights of the encoder to fetch, such as imagenet; null: none.
     options : further arguments of its constructor, such as ``encoder_name="resnet34"``.
 
     Raises
@@ -32,8 +38,12 @@ def build_smp(
     """
     if ndim != 2:
         raise ModelError(f"network 'smp:{name}' is for images, not for volumes: choose another")
-    options.setdefault("encoder_weights", None)
-    inner = smp_class(name)(in_channels=in_channels, classes=out_channels, **options)
+    inner = smp_class(name)(
+        in_channels=in_channels,
+        classes=out_channels,
+        encoder_weights=encoder_weights,
+        **options,
+    )
     encoder = getattr(inner, "encoder", None)
     if not isinstance(encoder, nn.Module):
         raise ModelError(f"network 'smp:{name}' has no encoder; expected one such as smp:Unet")
