@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from delineate.cli.axes import axes_help
 from delineate.cli.predict import plural
 from delineate.cli.progress import RunProgress, say
 
@@ -28,7 +29,7 @@ def consensus(
     iou: float = 0.25,
     undecided: int = 0,
     images: Path | None = None,
-    axes: str | None = None,
+    axes: Annotated[str | None, Parameter(help=axes_help("masks"))] = None,
     overwrite: bool = False,
 ) -> int:
     """Estimate one ground truth from the masks of several experts, and show how far they agree.
@@ -89,8 +90,6 @@ def consensus(
         nothing is left of the foreground, or of two equal votes.
     images
         Folder of the images, shown under the outlines in the report.
-    axes
-        Axes of files that do not say, such as ZYX.
     overwrite
         Replace the results of an earlier consensus with other settings.
     """

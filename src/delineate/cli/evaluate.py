@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from delineate.cli.axes import axes_help
 from delineate.cli.progress import RunProgress, say
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def evaluate(
     classes: int | None = None,
     images: bool = False,
     data_range: float | None = None,
-    axes: str | None = None,
+    axes: Annotated[str | None, Parameter(help=axes_help("true images"))] = None,
     truth_channels: str | None = None,
     truth_planes: str | None = None,
     segment: str | None = None,
@@ -70,8 +71,6 @@ def evaluate(
     data_range
         Span of the values of pixels for PSNR and SSIM, such as 255; by default that of each true
         image.
-    axes
-        Axes of true images that do not say, such as ZYX, TYX, CYX or YXC.
     truth_channels
         Channels of the true images that the predicted ones are of, counted from 0: 2 or 0,1; by
         default those that the model of the run learned to make.

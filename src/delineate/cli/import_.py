@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from delineate.cli.axes import axes_help
 from delineate.cli.predict import plural
 from delineate.cli.progress import RunProgress, say
 
@@ -21,7 +22,7 @@ def import_(
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     images: Path | None = None,
     like: Path | None = None,
-    axes: str | None = None,
+    axes: Annotated[str | None, Parameter(help=axes_help("images"))] = None,
     nuclei: bool = False,
 ) -> int:
     """Make labels for training of outlines that were corrected in Fiji or QuPath.
@@ -62,8 +63,6 @@ def import_(
     like
         The run, or the labels, that the outlines were made of; by default the run in whose folder
         they lie. It tells shapes, images and classes, and what has changed.
-    axes
-        Axes of images whose files do not say, such as ZYX, TYX, CYX or YXC.
     nuclei
         Of QuPath's cells take the nucleus instead of the whole cell.
     """

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
+
+from delineate.cli.axes import axes_help
 from delineate.errors import DelineateError, to_install
 
 if TYPE_CHECKING:
@@ -14,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def info(
-    what: str | None = None, /, *, axes: str | None = None, allow_imports: bool = False
+    what: str | None = None,
+    /,
+    *,
+    axes: Annotated[str | None, Parameter(help=axes_help())] = None,
+    allow_imports: bool = False,
 ) -> int:
     """Tell what is in an image, a label file or a model; without an argument, this installation.
 
@@ -28,8 +35,6 @@ def info(
     ----------
     what
         A file, a zarr, the folder of a model or of a run, or the name of a model of the package.
-    axes
-        Axes of a file that does not say.
     allow_imports
         Import the method that a model names, from outside the package.
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from delineate.cli.axes import axes_help
 from delineate.cli.progress import RunProgress, say
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def predict(
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     model: str = "nuclei",
     diameter: str | None = None,
-    axes: str | None = None,
+    axes: Annotated[str | None, Parameter(help=axes_help())] = None,
     channels: str | None = None,
     planes: str | None = None,
     times: str | None = None,
@@ -81,9 +82,6 @@ def predict(
     diameter
         Of models of objects: their diameter in pixels (25), or with a unit (8um) for images that
         know their pixel size. By default the model finds it for each image.
-    axes
-        Axes of files that do not say, such as ZYX, TYX, CYX or YXC; with a !, as in TYX!, also of
-        files that say something else.
     channels
         Channels to use, counted from 0: 2 or 0,1,2. By default those that the model was trained
         on (`data.channels`).
