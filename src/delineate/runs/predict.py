@@ -15,6 +15,7 @@ from delineate.inference.runner import Progress, RunOptions
 from delineate.io import ImageFile
 from delineate.io.axes import usable_axes
 from delineate.model import Model, ResultType
+from delineate.runs.asked import check_asked_for
 from delineate.runs.earlier import in_order
 from delineate.runs.folder import RunFolder
 from delineate.runs.outputs import Outputs
@@ -126,13 +127,7 @@ def predict_folder(
         parse_diameter(settings.diameter)
     if settings.axes is not None:
         usable_axes(settings.axes)
-    if model.recipe.method.truth == "image":
-        _check_image_settings(model, settings, outputs)
-    elif settings.dtype != "auto":
-        raise ModelError(
-            f"model {model.name} gives labels, in the smallest type that holds their ids: leave "
-            "--dtype out"
-        )
+    check_asked_for(model, settings, outputs)
     model.runner(settings.run, **settings.decoding)
     if (common := model.description.diameter) and not model.scale and settings.diameter is None:
         log.warning(
@@ -182,43 +177,6 @@ def predict_folder(
         "seed": model.recipe.seed,
     }
     return run_all(run, files, predict, facts, listener, judge)
-
-
-def _check_image_settings(model: Model, settings: Settings, outputs: Outputs) -> None:
-    """Whether a model that gives images can do what is asked for.
-
-    Raises
-    ------
-    ModelError : it is for labels, or asks for a verdict where no uncertainty will be known.
-    """
-    for_labels = {
-        "--keep-maps": outputs.maps,
-        "--rois": outputs.rois,
-        "--geojson": outputs.geojson,
-        "--outlines": outputs.outlines,
-        "--diameter": settings.diameter is not None,
-        **{f"--{name.replace('_', '-')}": True for name in settings.decoding},
-    }
-    asked = [name for name, given in for_labels.items() if given]
-    if asked:
-        raise ModelError(
-            f"model {model.name} gives images, in which there are no objects: leave "
-            f"{', '.join(asked)} out"
-        )
-    single = len(model.members) * settings.run.turns == 1
-    noise = getattr(model.recipe.method, "noise", False)
-    if settings.required is not None and single and not noise:
-        raise ModelError(
-            f"model {model.name} tells no uncertainty from a single draw, so that no image could "
-            "be accepted or be marked for checking: add --turns 4, or leave --required out"
-        )
-    if outputs.uncertainty and single and not noise:
-        log.warning(
-            "model %s tells no uncertainty from a single draw, so that no maps of it are written"
-            "%s: add --turns 4",
-            model.name,
-            "" if model.back is None else ", only of the error of there and back (cycle/)",
-        )
 
 
 def judge_by(model: Model, required: float | None, risk: float | None = None) -> Judge | None:
