@@ -27,7 +27,8 @@ NAME = "distances:Distances"
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The class, from a file that Python finds."""
-    (code,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    codes = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = (code for code in codes if "class Distances(" in code)
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "distances.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path / "own")

@@ -28,11 +28,13 @@ from delineate.data.options import PATHS, DataOptions
 from delineate.errors import RecipeError
 from delineate.methods.base import Method
 from delineate.methods.flows import Flows
-from delineate.methods.imported import OUTSIDE, imported
+from delineate.methods.imported import imported
+from delineate.methods.outside import OUTSIDE
 from delineate.methods.regression import Regression
 from delineate.methods.semantic import Semantic
 from delineate.networks import NetworkOptions
 from delineate.recipe_text import explain, sections, settings
+from delineate.training.blind_options import BlindSpotOptions
 from delineate.training.ensemble import EnsembleOptions
 from delineate.training.gan_checks import check_adversarial, check_judged
 from delineate.training.gan_options import CycleGANOptions, with_back_named
@@ -117,7 +119,7 @@ class Recipe(BaseModel):
             raise ValueError("normalise.kind match is for targets: set it in normalise_target")
         if self.data.unpaired and not self.regime.unpaired:
             raise ValueError(
-                f"data.unpaired: regime {self.regime.name} learns from pairs; choose regime.name "
+                f"data.unpaired: regime {self.regime.title} learns from pairs; choose regime.name "
                 "cyclegan, or leave it out"
             )
         check_adversarial(self.regime, self.method, self.data, self.train)
@@ -128,7 +130,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _keep_noise(self) -> Self:
         """Blind spots: what hides a pixel's noise from the network is not undone beforehand."""
-        if self.regime.name != "blind-spot":
+        if not isinstance(self.regime, BlindSpotOptions):
             return self
         still = Augment(rotate=0, scale=(1, 1))
         names = ("rotate", "scale", "blur", "elastic", "grid", "clahe")
@@ -170,7 +172,7 @@ class Recipe(BaseModel):
 
         Parameters
         ----------
-        allow_imports : whether a method from outside the package may be imported.
+        allow_imports : whether a method or regime from outside the package may be imported.
         trained : whether it is a record of what was trained by, not of what is to be.
 
         Raises

@@ -9,7 +9,7 @@ from typing import get_args
 
 from pydantic import BaseModel
 
-from delineate.methods.imported import OUTSIDE
+from delineate.methods.outside import OUTSIDE
 
 
 def sections(model: type[BaseModel], name: str) -> list[type[BaseModel]]:
@@ -60,7 +60,8 @@ def _of_choices(held: Sequence[type[BaseModel]], prefix: str) -> list[tuple[str,
         same = len(said) == len(names) and len({text for _, text in said}) == 1
         each = said[0][1] if same else "; ".join(f"{choice}: {text}" for choice, text in said)
         rows.append((name, defaults[name], each))
-    return [(n, d, f"one of {', '.join(names)}" if n == f"{prefix}name" else t) for n, d, t in rows]
+    known = f"one of {', '.join(names)}, or an import path, package.module:Class"
+    return [(n, d, known if n == f"{prefix}name" else t) for n, d, t in rows]
 
 
 def explain(model: type[BaseModel], location: Sequence[int | str], message: str, kind: str) -> str:
@@ -77,7 +78,7 @@ def explain(model: type[BaseModel], location: Sequence[int | str], message: str,
     if kind == "union_tag_invalid":
         what = f"{section}.name: {message.split(' found')[0]}"
         other = ", or give an import path such as package.module:Class"
-        return f"{what}: choose one of {', '.join(choices)}{other if section == 'method' else ''}"
+        return f"{what}: choose one of {', '.join(choices)}{other if section else ''}"
     # A choice of models puts the name of the chosen one into the place.
     chosen = parts.pop(1) if section and set(parts[1:2]) & {*choices, OUTSIDE} else ""
     name = ".".join(parts)

@@ -80,7 +80,7 @@ def train(
     threads
         Threads of the processor to use; by default all.
     allow_imports
-        Allow a recipe to import its network or method from outside the package.
+        Allow a recipe to import its network, method or regime from outside the package.
     """
     from delineate.cli.overrides import parse_overrides
     from delineate.cli.predict import use_threads

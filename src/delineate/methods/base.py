@@ -12,21 +12,15 @@ learn the class of each pixel a `Classes` (`segmentation.py`), those that make i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
 
 from delineate.errors import RecipeError
+from delineate.methods.outside import Importable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,10 +53,8 @@ class Decoded:
     image: Maps | None = None
 
 
-class Method(BaseModel, ABC):
+class Method(Importable, ABC):
     """What every method must offer; its fields are its parameters, as a recipe gives them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     monitor: ClassVar[str] = "map"
     """The score that decides which weights are best."""
@@ -72,32 +64,6 @@ class Method(BaseModel, ABC):
     """Fields that `encode` does not depend on, neither in what it gives nor in what it refuses:
     where they alone differ, prepared images are shared. A subclass that lets `encode` depend on one
     of them takes it out."""
-
-    @classmethod
-    def import_path(cls) -> str | None:
-        """What recipes name a method from outside the package by; None for those of the package."""
-        inside = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
-        return None if inside else f"{cls.__module__}:{cls.__qualname__}"
-
-    @property
-    def title(self) -> str:
-        """Name in messages and tables."""
-        return self.import_path() or str(getattr(self, "name", type(self).__name__))
-
-    @model_serializer(mode="wrap")
-    def _write(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        path = self.import_path()
-        return values if path is None else {**values, "name": path}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, values: Any) -> Any:
-        """What `_write` gives; the name of the class itself is its own affair."""
-        path = cls.import_path()
-        if path is None or not isinstance(values, Mapping) or values.get("name") != path:
-            return values
-        return {key: value for key, value in values.items() if key != "name"}
 
     @abstractmethod
     def out_channels(self, ndim: int) -> int:

@@ -29,7 +29,7 @@ def load(name: str | Path, *, allow_imports: bool = False) -> Model:
 
     Parameters
     ----------
-    allow_imports : whether a network or a method from outside the package may be imported.
+    allow_imports : whether a network, method or regime from outside the package may be imported.
 
     Raises
     ------

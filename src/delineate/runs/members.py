@@ -15,6 +15,7 @@ from delineate.data.samples import Sample
 from delineate.data.splits import Split, split_pairs
 from delineate.errors import ModelError
 from delineate.recipe import Recipe
+from delineate.training.gan_options import CycleGANOptions
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -192,7 +193,7 @@ def _start_of_back(
     """What gives the way back of a member its first weights."""
     from delineate.model import load_strictly
 
-    if start is None or recipe.regime.name != "cyclegan":
+    if start is None or not isinstance(recipe.regime, CycleGANOptions):
         return None
     if start.back is None:
         log.warning("model %s has no way back: that of this training begins anew", start.name)

@@ -12,6 +12,7 @@ from delineate.networks import check_name
 from delineate.recipe import Recipe
 from delineate.runs.members import first_network, member_splits
 from delineate.runs.train import Reporter, Silent, _clear, _geometry, preparation_of
+from delineate.training.regimes import SupervisedOptions
 
 if TYPE_CHECKING:
     from delineate.model import Model
@@ -40,10 +41,10 @@ def find_rates(
 
     reporter, out = reporter or Silent(), Path(out)
     data = recipe.data
-    if recipe.regime.name != "supervised":
+    if type(recipe.regime) is not SupervisedOptions:
         raise RecipeError(
             f"a learning rate is found by the method's own loss alone, and regime "
-            f"{recipe.regime.name} trains by another: set train.learning_rate by hand (now "
+            f"{recipe.regime.title} trains by another: set train.learning_rate by hand (now "
             f"{recipe.train.learning_rate:g}) and leave out --find-rate"
         )
     if data.images is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from delineate.training.regime import Regime
 
 if TYPE_CHECKING:
     import lightning
@@ -12,12 +14,9 @@ if TYPE_CHECKING:
     from delineate.training.setting import Setting
 
 
-class BlindSpotOptions(BaseModel):
+class BlindSpotOptions(Regime):
     """Noisy images alone: the network tells hidden pixels from those around them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    unpaired: ClassVar[bool] = False
     needs_truth: ClassVar[bool] = False
 
     name: Literal["blind-spot"] = "blind-spot"

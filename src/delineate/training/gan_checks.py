@@ -37,9 +37,9 @@ def check_adversarial(
     if isinstance(regime, CycleGANOptions) and data.diameter is not None:
         raise ValueError("regime cyclegan keeps the scale of images: set data.diameter to null")
     if getattr(method, "noise", False):
-        raise ValueError(f"regime {regime.name} learns no noise: set method.noise to false")
+        raise ValueError(f"regime {regime.title} learns no noise: set method.noise to false")
     if train.precision == "fp16":
-        raise ValueError(f"regime {regime.name} trains in fp32 or bf16, not in fp16")
+        raise ValueError(f"regime {regime.title} trains in fp32 or bf16, not in fp16")
 
 
 def check_judged(regime: AnyRegime, data: DataOptions, train: TrainOptions) -> None:

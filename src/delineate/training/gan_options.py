@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from delineate.networks import NetworkOptions
+from delineate.training.regime import Regime
 
 if TYPE_CHECKING:
     import lightning
@@ -32,12 +33,8 @@ class DiscriminatorOptions(BaseModel):
     spectral: bool = Field(False, description="spectral norm of every convolution")
 
 
-class _Adversarial(BaseModel):
+class _Adversarial(Regime):
     """What the adversarial regimes have in common."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    needs_truth: ClassVar[bool] = True
 
     adversarial: Literal["least-squares", "hinge", "vanilla"] = Field(
         "least-squares", description="loss between generators and discriminators"
@@ -64,8 +61,6 @@ class Pix2PixOptions(_Adversarial):
 
     The published ratio of reconstruction to adversarial loss is 100 (Isola et al. 2017, eq. 4).
     """
-
-    unpaired: ClassVar[bool] = False
 
     name: Literal["pix2pix"] = "pix2pix"
     weight_reconstruction: float = Field(1.0, ge=0, description="weight of the method's own loss")
