@@ -211,7 +211,8 @@ def flattened(values: dict, prefix: str = "") -> set[str]:
 
 def test_settings_of_several_methods_say_whose_they_are():
     texts = {name: (default, text) for name, default, text in fields()}
-    assert texts["method.name"] == ("flows", "one of flows, semantic, regression")
+    names = "one of flows, semantic, regression, or an import path, package.module:Class"
+    assert texts["method.name"] == ("flows", names)
     assert texts["method.ignore"][1].startswith("semantic: ")
     assert texts["method.threshold"][0] == "0.5"
     assert "semantic: " in texts["method.threshold"][1]
