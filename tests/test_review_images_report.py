@@ -19,7 +19,7 @@ from delineate.review import report
 from delineate.review.charts import Point, measured, scatter
 from delineate.review.report import write_report
 from delineate.review.run_folder import read_run
-from delineate.review.transformed import write_doubt, write_side_by_side
+from delineate.review.transformed import CYCLE, write_doubt, write_side_by_side
 from delineate.uncertainty import Reference
 from test_review_report import HOSTILE, Page, page_of, table
 
@@ -285,6 +285,41 @@ def test_numbers_are_summed_up_and_failures_said(tmp_path: Path) -> None:
                  "19 s per image"):  # fmt: skip
         assert said in page.text, said
     assert len(page.all("tr", data_name="bad")) == 1
+
+
+def test_the_error_of_there_and_back_is_a_view_of_its_own(tmp_path: Path) -> None:
+    folder = run_of_images(tmp_path / "out", rows_of(dict(U), cycle_error=0.04))
+    plain, _ = page_of(folder)
+    assert not plain.all("img", class_="cycle") and "to uncertainty." in plain.text
+    assert [r["id"] for r in plain.all("input", name="view")] == ["view-outlines", "view-heat"]
+    result = Image(np.random.default_rng(0).random((20, 30), np.float32), "YX")
+    missed = np.full((20, 30), 0.1, np.float32)
+    for name in ("field 1", "field 10"):
+        write_doubt(folder / "cycle" / f"{name}.jpg", result, missed, None, scale=CYCLE)
+    page, text = page_of(folder)
+    assert len(page.all("img", class_="plain")) == len(page.all("img", class_="heat")) == 3
+    assert len(page.all("img", class_="cycle")) == 2
+    assert page.all("img", class_="cycle", alt="field 10: cycle error")
+    views = page.all("input", type="radio", name="view")
+    assert [r["id"] for r in views] == ["view-outlines", "view-heat", "view-cycle"]
+    assert ["checked" in r for r in views] == [True, False, False]
+    assert page.all("label", for_="view-cycle")
+    assert "switches all pictures to uncertainty and to cycle error." in page.text
+    assert "main:has(#view-cycle:checked) .cycle" in text
+    assert "same colours from 0 to 0.25" in page.text.split("Cycle error")[-1]
+
+
+def test_the_error_of_there_and_back_is_shown_where_no_uncertainty_is_known(tmp_path: Path) -> None:
+    rows = rows_of(dict.fromkeys(U, None), cycle_error=0.04)
+    folder = run_of_images(tmp_path / "out", rows)
+    result = Image(np.random.default_rng(0).random((20, 30), np.float32), "YX")
+    for name in U:
+        path = folder / "cycle" / f"{name}.jpg"
+        write_doubt(path, result, np.full((20, 30), 0.1, np.float32), None, scale=CYCLE)
+    page, _ = page_of(folder)
+    assert len(page.all("img", class_="cycle")) == 3 and not page.all("img", class_="heat")
+    assert [r["id"] for r in page.all("input", name="view")] == ["view-outlines", "view-cycle"]
+    assert "U switches all pictures to cycle error." in " ".join(page.text.split())
 
 
 def test_pairs_of_pictures_may_be_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

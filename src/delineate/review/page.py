@@ -30,7 +30,8 @@ class Picture:
 class Page:
     """The run, its pictures by image name, what to say about them, and common bins of sizes.
 
-    `kind` says what depends on the kind of result; `heats` are the pictures with uncertainty.
+    `kind` says what depends on the kind of result; `heats` are the pictures with uncertainty,
+    `cycles` those of the error of there and back.
     """
 
     run: Run
@@ -39,6 +40,7 @@ class Page:
     pictures_note: str
     bins: Bins
     heats: Mapping[str, Picture] = field(default_factory=dict)
+    cycles: Mapping[str, Picture] = field(default_factory=dict)
 
     @cached_property
     def anchors(self) -> dict[str, str]:

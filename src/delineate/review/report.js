@@ -54,10 +54,10 @@
   only?.addEventListener("change", sift);
   if (only?.checked || filter?.value) sift(); // a browser may remember both over a reload
 
-  // Switch: uncertainty on all pictures or not; style does it, the key U turns it over.
+  // Switch: uncertainty on all pictures or not, and the like; style does it, the key U goes on.
   const views = all(".switch input");
   const turnOver = () => {
-    const next = views.find((view) => !view.checked);
+    const next = views[(views.findIndex((view) => view.checked) + 1) % views.length];
     if (!next) return;
     next.checked = true;
     if (viewer.open) show(current);
@@ -76,8 +76,8 @@
   const pictures = () => all(".card:not([hidden]) .open");
   const show = (button) => {
     current = button;
-    const heat = document.querySelector("#view-heat")?.checked && button.querySelector(".heat");
-    const picture = heat || button.querySelector("img");
+    const view = views.find((one) => one.checked)?.id.replace("view-", ".");
+    const picture = (view && button.querySelector(view)) || button.querySelector("img");
     const card = button.closest(".card");
     part("image").src = picture.src;
     part("image").alt = picture.alt;

@@ -85,8 +85,8 @@ def write_report(run: Path) -> Path:
         kind.trust.single and not results.ranked
     ):  # no order of uncertainty: those unlike the training images, then by name
         results = replace(results, images=tuple(sorted(results.images, key=_unlike_then_name)))
-    pictures, heats, note = _embed(results.done, kind)
-    page = Page(results, kind, pictures, note, size_bins(results.diameters), heats)
+    pictures, heats, cycles, note = _embed(results.done, kind)
+    page = Page(results, kind, pictures, note, size_bins(results.diameters), heats, cycles)
     path = Path(run) / "report.html"
     with atomic_path(path) as partial:
         partial.write_bytes(render(page).encode("utf-8", "replace"))  # names may be broken text
@@ -124,35 +124,39 @@ def _by_name(image: ImageResult) -> tuple[list[str | int], str]:
     return [int(part) if k % 2 else part for k, part in enumerate(parts)], image.name
 
 
-def _embed(
-    images: Sequence[ImageResult], kind: Kind
-) -> tuple[dict[str, Picture], dict[str, Picture], str]:
-    """Pictures without and with uncertainty by image name, and what to tell of their size.
+class Embedded(NamedTuple):
+    """Pictures by image name: plain, with uncertainty, of there and back; what to say of them."""
+
+    pictures: dict[str, Picture]
+    heats: dict[str, Picture]
+    cycles: dict[str, Picture]
+    note: str
+
+
+def _embed(images: Sequence[ImageResult], kind: Kind) -> Embedded:
+    """The pictures of a report, and what to tell of their size.
 
     Those of several panels may be longer, so that they have as many pixels as the others.
     """
-    shown = [image for image in images if image.picture is not None or image.heat is not None]
-    each = 2 if any(image.heat is not None for image in shown) else 1
+    files = {image.name: (image.picture, image.heat, image.cycle) for image in images}
+    shown = {name: own for name, own in files.items() if any(own)}
+    each = max(1, sum(any(own) for own in zip(*shown.values(), strict=True)))
     how = next((e for e in EMBEDDINGS if each * len(shown) <= e.images), EMBEDDINGS[-1])
     room = how.images // each
     longer = how._replace(max_side=round(how.max_side * sqrt(kind.panels)))
-    pictures: dict[str, Picture] = {}
-    heats: dict[str, Picture] = {}
-    for image in shown[:room]:
-        for path, into, size in (
-            (image.picture, pictures, longer),
-            (image.heat, heats, how),
-        ):
+    found = Embedded({}, {}, {}, "")
+    for name, own in list(shown.items())[:room]:
+        for path, into, size in zip(own, found[:3], (longer, how, how), strict=True):
             picture = None if path is None else _data_uri(path, size)
             if picture is not None:
-                into[image.name] = picture
+                into[name] = picture
     note = ""
     if how is not EMBEDDINGS[0]:
         note = f"Here they are at most {longer.max_side} pixels wide or high"
         if len(shown) > room:
             note += f", and only the first {room:,} of {len(shown):,} are shown"
         note += "; the folder overlays has all in full."
-    return pictures, heats, note
+    return found._replace(note=note)
 
 
 def _data_uri(path: Path, how: Embedding) -> Picture | None:

@@ -17,12 +17,8 @@ _FILTER = (
     '<label class="filter"><span>Filter by name</span>'
     '<input type="search" id="filter" autocomplete="off"></label>'
 )
-_SWITCH = (
-    '<fieldset class="switch"><legend>Show</legend>'
-    '<input type="radio" name="view" id="view-outlines" checked>'
-    '<label for="view-outlines">{view}</label>'
-    '<input type="radio" name="view" id="view-heat">'
-    '<label for="view-heat">Uncertainty</label></fieldset>'
+_VIEW = (
+    '<input type="radio" name="view" id="view-{id}"{checked}><label for="view-{id}">{name}</label>'
 )
 _ONLY = (
     '<label class="only"><input type="checkbox" id="only-verify"> '
@@ -41,36 +37,54 @@ def gallery(page: Page) -> str:
     cards = "".join(_card(page, image) for image in run.done)
     many = " many" if len(run.done) > 100 else ""  # drawn by the browser when they come in sight
     many += " wide" if page.kind.panels > 1 else ""
-    switch = _SWITCH.format(view=page.kind.view) if page.heats else ""
+    views = _views(page)
     note = f" {page.pictures_note}" if page.pictures_note else ""
     first = "the most uncertain images come first"
     if any(is_novel(image.trust.novelty) for image in run.done):
         first = f"images {UNLIKE} come first, then the most uncertain"
     order = f"Start at the top: {first}. " if queue else ""
     keys = "Click a picture to enlarge it; the arrow keys go on"
-    keys += ", <kbd>U</kbd> switches all pictures to uncertainty." if page.heats else "."
+    others = " and to ".join(name.lower() for name in list(views.values())[1:])
+    keys += f", <kbd>U</kbd> switches all pictures to {others}." if others else "."
     verdicts = [image.trust.verdict for image in run.done]
     count = verdicts.count("verify")
     only = _ONLY.format(count=count) if count else ""
     return (
         f'<section id="pictures"><div class="head"><div><h2>{title}</h2>'
         f"<p>{order}{page.kind.shown} {keys}{note}</p></div>"
-        f'<div class="tools">{only}{switch}{_FILTER}</div></div>'
+        f'<div class="tools">{only}{_switch(views)}{_FILTER}</div></div>'
         f'<div class="cards{many}">{cards}</div>'
         '<p class="empty" id="nothing" hidden>No image fits these filters.</p></section>'
     )
 
 
+def _views(page: Page) -> dict[str, str]:
+    """Views of the pictures by the class of the pictures that they show, and their names."""
+    others = {"heat": ("Uncertainty", page.heats), "cycle": ("Cycle error", page.cycles)}
+    known = {view: name for view, (name, pictures) in others.items() if pictures}
+    return {"outlines": page.kind.view, **known}
+
+
+def _switch(views: dict[str, str]) -> str:
+    """One button for each view; nothing where there is a single one."""
+    if len(views) < 2:
+        return ""
+    buttons = "".join(
+        _VIEW.format(id=view, name=name, checked=" checked" if number == 0 else "")
+        for number, (view, name) in enumerate(views.items())
+    )
+    return f'<fieldset class="switch"><legend>Show</legend>{buttons}</fieldset>'
+
+
 def _card(page: Page, image: ImageResult) -> str:
     name = escape(image.name)
-    picture, heat = page.pictures.get(image.name), page.heats.get(image.name)
-    if picture is None and heat is None:
-        shown = '<div class="missing">no picture</div>'
+    shown = _img(page.pictures.get(image.name), escape(page.kind.alt(image)), "plain")
+    shown += _img(page.heats.get(image.name), f"{name}: uncertainty", "heat")
+    shown += _img(page.cycles.get(image.name), f"{name}: cycle error", "cycle")
+    if shown:
+        shown = f'<button type="button" class="open" aria-label="Enlarge {name}">{shown}</button>'
     else:
-        both = _img(picture, escape(page.kind.alt(image)), "plain") + _img(
-            heat, f"{name}: uncertainty", "heat"
-        )
-        shown = f'<button type="button" class="open" aria-label="Enlarge {name}">{both}</button>'
+        shown = '<div class="missing">no picture</div>'
     facts = page.kind.facts(page, image)
     state = " none-found" if page.kind.is_empty(image) else ""
     return (

@@ -37,7 +37,8 @@ class ImageResult:
     `diameters` holds the equivalent diameter of every object in pixels; `pixel_size` is how many
     units a pixel is wide (NaN where unknown); `picture` is the file with outlines over the image,
     or with its result beside it, `heat` that with its uncertainty. Of images that a model made,
-    `made` says more, and `scores` has those against true images.
+    `made` says more, `scores` has those against true images, and `cycle` is the picture of what the
+    way back misses.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ImageResult:
     sha256: str = ""
     made: Made = field(default_factory=Made)
     scores: Mapping[str, float] = field(default_factory=dict)
+    cycle: Path | None = None
 
     @property
     def done(self) -> bool:
@@ -226,6 +228,7 @@ def _image(
         trust=image_trust(row),
         sha256=str(entry.get("sha256") or ""),
         made=read_made(row),
+        cycle=_picture(folder / "cycle", stems),
     )
 
 
