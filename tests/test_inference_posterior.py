@@ -196,6 +196,28 @@ def test_kept_draws_of_volumes_are_not_taken_for_planes():
         assert found.labels.max() == objects
 
 
+def test_pixels_too_few_to_be_an_object_are_nothing_found():
+    maps = np.zeros((2, 2, 30, 30), np.float32)
+    maps[1] = 0.1
+    maps[1, 0, 2:5, 2:5] = maps[1, :, 10:20, 10:20] = 0.9
+    maps[1, 1, 10:20, 10:20] = 0.1
+    maps[1, 1, 2:5, 2:5] = 0.9
+    maps[0] = 1 - maps[1]
+    method = Semantic(min_size=10)
+    movie = Image(np.zeros((2, 30, 30), np.uint8), "TYX")
+    both = decode_posterior(Posterior(maps, None, 1), movie, method)
+    first, second = (
+        decode_posterior(
+            Posterior(np.ascontiguousarray(maps[:, t]), None, 1), movie.select(T=t), method
+        )
+        for t in range(2)
+    )
+    assert (first.labels.max(), second.labels.max()) == (1, 0)
+    assert second.classes.any() and np.isnan(second.scores.uncertainty)
+    assert second.scores.image_uncertainty == pytest.approx(0.09, rel=1e-5)
+    assert both.scores.uncertainty == first.scores.uncertainty
+
+
 def test_nothing_found_has_no_uncertainty_but_the_image_has():
     maps = np.full((3, 8, 8), 0.1, np.float32)
     found = decode_posterior(Posterior(maps, None, 1), Image(np.zeros((8, 8)), "YX"), Flows())

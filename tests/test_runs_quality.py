@@ -20,6 +20,7 @@ from delineate.runs.decode import decode_folder
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Settings, predict_folder
 from delineate.runs.quality import Judge
+from delineate.runs.review import review_folder
 from delineate.runs.tables import most_uncertain_first
 from delineate.uncertainty import Reference, fit_features
 from delineate.uncertainty.quality import NOTHING, UNCERTAIN, UNLIKE
@@ -259,6 +260,37 @@ def test_decoding_anew_keeps_the_judgement_and_refuses_what_has_no_effect(images
     assert json.loads((tmp_path / "anew" / "run.json").read_text())["quality"]["risk"] == 0.3
     with pytest.raises(ModelError, match="in the maps already"):
         decode_folder(run, tmp_path / "cool", {"temperature": 2.0})
+
+
+def test_the_reference_tells_nothing_of_images_that_were_decoded_otherwise(
+    images, tmp_path, caplog
+):
+    model = dome_model()
+    described = model.description.model_copy(update={"reference": reference().to_dict()})
+    model = replace(model, description=described)
+    own = model.recipe.method.threshold
+    asked = Settings(diameter=18, run=CPU, required=0.9)
+    with pytest.raises(ModelError, match=f"threshold 0.8 in place of {own}.*--required"):
+        predict_folder(model, images, tmp_path / "no", replace(asked, decoding={"threshold": 0.8}))
+    assert not (tmp_path / "no").exists()
+    predict_folder(model, images, tmp_path / "run", asked, Outputs(maps=True))
+    strict = Settings(diameter=18, run=CPU, decoding={"threshold": 0.8})
+    predict_folder(model, images, tmp_path / "strict", strict)
+    assert any("threshold 0.8 in place" in text for text in caplog.messages)
+    caplog.clear()
+    decode_folder(tmp_path / "run", tmp_path / "later", {"threshold": 0.8})
+    assert any("threshold 0.8 in place" in text for text in caplog.messages)
+    caplog.clear()
+    for name in ("strict", "later"):
+        rows = table(tmp_path / name)
+        assert len(rows) == (4 if name == "strict" else 3)
+        assert "verdict" not in rows[0] and "expected_score" not in rows[0]
+        assert json.loads((tmp_path / name / "run.json").read_text()).get("quality") is None
+        with pytest.raises(ModelError, match="decoded like these"):
+            review_folder(tmp_path / name, required=0.9)
+    decode_folder(tmp_path / "run", tmp_path / "same", {"threshold": own})
+    assert not caplog.messages
+    assert all(r["verdict"] for r in table(tmp_path / "same"))
 
 
 def test_a_model_that_lost_statistics_of_a_member_is_not_loaded(tmp_path):

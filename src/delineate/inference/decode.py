@@ -80,6 +80,8 @@ def decode_point(
     assert decoded.labels is not None
     foreground = (decoded.labels if decoded.classes is None else decoded.classes) > 0
     n = int(decoded.labels.max(initial=0))
+    if n == 0:  # pixels of classes too few to be an object are nothing that was found
+        foreground = np.zeros_like(foreground)
     table: Table = {"label": np.arange(1, n + 1), **decoded.columns}
     if decoded.classes is not None and "class" not in table:
         table["class"] = _commonest(decoded.labels, decoded.classes)

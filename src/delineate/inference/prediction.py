@@ -214,7 +214,7 @@ def _pooled(points: Sequence[Prediction]) -> ImageScores:
 
     pixels = np.array([np.count_nonzero(p.foreground) for p in points], float)
     values = np.array([p.scores for p in points], float)
-    seen = pixels > 0
+    seen = np.isfinite(values[:, 0])
     mean = np.full(values.shape[1], np.nan)
     if seen.any():
         mean = np.average(values[seen], axis=0, weights=pixels[seen])

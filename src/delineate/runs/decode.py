@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from delineate.runs.folder import RunFolder
 from delineate.runs.maps import read_maps
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Listener, Summary, run_all
-from delineate.runs.quality import Judge
+from delineate.runs.quality import NO_REFERENCE, Judge, decoded_otherwise
+
+log = logging.getLogger("delineate")
 
 
 def decode_folder(
@@ -93,12 +96,17 @@ def decode_folder(
         return replace(prediction, diameter=kept.diameter, novelty=kept.novelty)
 
     facts = {k: record[k] for k in ("model", "recipe", "seed")} | {"truth": method.truth}
-    return run_all(folder, files, predict, facts, listener, _judge(record))
+    changed = decoded_otherwise(recipe.method, folder.settings["decoding"])
+    return run_all(folder, files, predict, facts, listener, _judge(record, changed))
 
 
-def _judge(record: dict[str, Any]) -> Judge | None:
-    """Judges as the run that kept the maps was judged; None where its model had no reference."""
+def _judge(record: dict[str, Any], changed: str) -> Judge | None:
+    """Judges as the run that kept the maps was judged; None where its model had no reference, or
+    one whose images were decoded otherwise."""
     quality = record.get("quality")
     if not quality:
+        return None
+    if changed:
+        log.warning("%s", NO_REFERENCE.format(changed))
         return None
     return Judge.of_run(quality, int(record["seed"]))

@@ -136,7 +136,7 @@ def predict_folder(
             model.name,
             common,
         )
-    judge = judge_by(model, settings.required, settings.risk)
+    judge = judge_by(model, settings)
     sha = model.sha256()
     run = RunFolder(
         Path(out),
@@ -179,17 +179,19 @@ def predict_folder(
     return run_all(run, files, predict, facts, listener, judge)
 
 
-def judge_by(model: Model, required: float | None, risk: float | None = None) -> Judge | None:
-    """How the images of a run are judged; None where the model has no reference.
+def judge_by(model: Model, settings: Settings) -> Judge | None:
+    """How the images of a run are judged; None where the model has no reference, or one whose
+    images were decoded otherwise.
 
     Raises
     ------
     ModelError : a quality is required, but the model cannot tell what its uncertainty means.
     DelineateError : the quality or the risk is out of range, or there is a risk without a quality.
     """
-    from delineate.runs.quality import Judge, check_asked
+    from delineate.runs.quality import NO_REFERENCE, Judge, check_asked, decoded_otherwise
     from delineate.uncertainty import Reference
 
+    required, risk = settings.required, settings.risk
     check_asked(required, risk)
     if model.description.reference is None:
         if required is not None:
@@ -197,6 +199,14 @@ def judge_by(model: Model, required: float | None, risk: float | None = None) ->
                 f"model {model.name} has no reference images, so that no uncertainty is known to "
                 "mean a bad result: leave --required out, or train it with validation images"
             )
+        return None
+    if changed := decoded_otherwise(model.recipe.method, settings.decoding):
+        if required is not None:
+            raise ModelError(
+                f"{changed}: the reference images of model {model.name} were decoded otherwise, so "
+                "that no uncertainty is known to mean a bad result: leave --required out, or these"
+            )
+        log.warning("%s", NO_REFERENCE.format(changed))
         return None
     reference = Reference.from_dict(model.description.reference)
     return Judge(reference, required, model.recipe.seed, risk)

@@ -5,7 +5,9 @@ did on images with truth. The verdict compares the predictive U of an image, whi
 queues are sorted by, with U_min of the reference, or with the U below which no more than a given
 share of images falls short. The expected score goes by the measure of the reference. Of images
 unlike the training images the reference tells nothing: they are to be verified, and no score is
-expected of them.
+expected of them. Nor does it of images that were decoded with other parameters than its own: a
+stricter threshold leaves certain pixels alone, and the uncertainty of images falls as results get
+worse.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -25,8 +27,16 @@ from delineate.uncertainty.novelty import is_novel
 from delineate.uncertainty.quality import UNCERTAIN, reason_to_verify
 from delineate.uncertainty.thresholds import check_risk
 
+if TYPE_CHECKING:
+    from delineate.methods.base import Method
+
 COLUMNS = {"predictive": "uncertainty", "aleatoric": "aleatoric"}
 """Column of the table of images that holds each measure of a reference."""
+NO_REFERENCE = (
+    "{}: the reference images of the model were decoded otherwise, so that no score is expected of "
+    "these images, and none is accepted or to be verified"
+)
+"""Said where `decoded_otherwise` tells a difference."""
 
 
 def check_asked(required: float | None, risk: float | None) -> None:
@@ -45,6 +55,22 @@ def check_asked(required: float | None, risk: float | None) -> None:
                 "--risk is the share of the accepted images that may miss a required score: add "
                 "--required, such as --required 0.5"
             )
+
+
+def decoded_otherwise(method: Method, decoding: Mapping[str, Any]) -> str:
+    """What makes a decoding another than that of the model's reference; empty where nothing does.
+
+    Parameters
+    ----------
+    method : of the model.
+    decoding : parameters that are given in place of its own.
+    """
+    own = method.model_dump()
+    return ", ".join(
+        f"{name} {given} in place of {own[name]}"
+        for name, given in decoding.items()
+        if given != own[name]
+    )
 
 
 def novel(row: Mapping[str, Any]) -> bool:

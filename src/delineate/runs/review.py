@@ -97,13 +97,14 @@ def review_folder(
     check_asked(judge.required if judge else required, risk)
     if judge is None and risk is not None:
         raise ModelError(
-            f"{run.folder}: its model has no reference images, by which a risk could be known: "
-            "leave --risk out"
+            f"{run.folder}: its model has no reference images, or none that were decoded like "
+            "these, by which a risk could be known: leave --risk out"
         )
     if judge is None and required is not None and truth is None and checked is None:
         raise ModelError(
-            f"{run.folder}: its model has no reference images, so that no uncertainty is known to "
-            "mean a bad result: leave --required out, or give --truth"
+            f"{run.folder}: its model has no reference images, or none that were decoded like "
+            "these, so that no uncertainty is known to mean a bad result: leave --required out, or "
+            "give --truth"
         )
     if experts and truth is None and checked is None:
         raise DataError(
