@@ -36,7 +36,7 @@ def info(
     what
         A file, a zarr, the folder of a model or of a run, or the name of a model of the package.
     allow_imports
-        Import the method that a model names, from outside the package.
+        Import what a model names (network, method, regime) from outside the package.
     """
     from delineate.model import FILE, packaged_models
 

@@ -149,7 +149,7 @@ def predict(
         Replace the results of an earlier run with other settings, or of other images of the same
         names.
     allow_imports
-        Allow a model to import its network or method from outside the package.
+        Allow a model to import its network, method or regime from outside the package.
     """
     from delineate.model import load
     from delineate.runs.outputs import Outputs
