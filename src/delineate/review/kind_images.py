@@ -168,8 +168,8 @@ _MEANINGS = {
     "pixels out of measurements. They are hatched in the pictures of uncertainty.",
     "Cycle error": "How far the way back, from the result to the image, misses the image: mean "
     "absolute difference of normalised intensities. A large one says that something was lost or "
-    "invented; a small one does not prove that the result is right. Its pictures "
-    "(with <code>--uncertainty</code>) have the same colours from 0 to 0.25 in every image and run.",
+    "invented; a small one does not prove that the result is right. Its pictures (with "
+    "<code>--uncertainty</code>) have the same colours from 0 to 0.25 in every image and run.",
     "Pictures": "Contrast is stretched between the 1st and 99th percentile of each channel, in "
     "image and result apart and for the picture only: brightness cannot be compared between the "
     "two. Of a volume, the plane whose result has most contrast is shown; of planes that became "
