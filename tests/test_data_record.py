@@ -15,7 +15,7 @@ from delineate.data.layouts import Pair
 from delineate.data.splits import Split
 from delineate.errors import RecipeError
 from delineate.recipe import Recipe
-from delineate.runs.record import _content, claim, fingerprint
+from delineate.runs.record import ENDS, _content, claim, fingerprint
 
 
 def write(path: Path, value: int) -> Path:
@@ -47,12 +47,32 @@ def test_the_content_of_targets_and_costs_counts(pair):
     assert fingerprint([Split([], [pair])]) != now
 
 
-def test_an_unpaired_target_is_read_and_an_image_is_not(pair):
+def test_unpaired_images_and_targets_are_told_apart_by_what_is_in_them(pair):
     image, target = (dataclasses.replace(pair, only=s) for s in ("image", "target"))
     before = of(image), of(target)
+    write(pair.target, 7)
+    assert of(image) == before[0] and of(target) != before[1]
     write(pair.image, 7)
-    assert of(image) == before[0]
-    assert of(target) != before[1]
+    assert of(image) != before[0]
+
+
+def test_of_a_large_image_both_ends_count_and_its_size(pair):
+    size = 3 * ENDS
+    content = bytearray(size)
+
+    def found() -> str:
+        pair.image.write_bytes(content)
+        return of(pair)
+
+    marks = [found()]
+    content[size // 2] = 1  # the middle of a large file is not read
+    assert found() == marks[0]
+    for place in (ENDS - 1, size - ENDS):
+        content[place] = 1
+        marks.append(found())
+    content.append(0)
+    marks.append(found())
+    assert len(set(marks)) == 4
 
 
 def test_a_training_goes_on_with_another_cache_but_not_with_other_targets(pair, tmp_path):

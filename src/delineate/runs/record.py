@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 NO_CACHE = {"cache": None}
 """Where prepared images are kept changes nothing about a training."""
+ENDS = 1 << 20
+"""Bytes at either end of an image file that tell it from another of its size."""
 
 
 def claim(out: Path, recipe: Recipe, start: Model | None, splits: Sequence[Split]) -> None:
@@ -70,11 +72,11 @@ def claim(out: Path, recipe: Recipe, start: Model | None, splits: Sequence[Split
 
 
 def fingerprint(splits: Iterable[Split]) -> str:
-    """Hash of the names, sizes, weights and roles of the images, and of what is known of them.
+    """Hash of the images, their names, weights and roles, and of what is known of them.
 
-    Labels, targets and costs are read, since corrections seldom change the size of a file, and so
-    are images that are folders (zarr), which have no size of their own; images that are files are
-    not. A file that serves several time points is read once.
+    Labels, targets and costs are read, since a correction changes a few pixels, and so are images
+    that are folders (zarr), which have no size of their own; of images that are files, which may be
+    large, the size and both ends. A file that serves several time points is read once.
     """
     marks: dict[Path, str] = {}
 
@@ -87,15 +89,24 @@ def fingerprint(splits: Iterable[Split]) -> str:
     for split in splits:
         for role, pairs in zip(("train", "val"), split, strict=True):
             for pair in pairs:
-                size: int | str = 0
-                if pair.image.is_file():
-                    size = pair.image.stat().st_size
-                elif pair.image.is_dir():
-                    size = mark(pair.image)
+                content = mark(pair.image) if pair.image.is_dir() else _ends(pair.image)
                 known = [(f.name, mark(f)) for f in pair.drawn]
-                facts = (role, pair.name, pair.weight, pair.image.name, size, known, pair.time)
+                facts = (role, pair.name, pair.weight, pair.image.name, content, known, pair.time)
                 total.update(repr(facts).encode())
     return total.hexdigest()[:16]
+
+
+def _ends(file: Path) -> str:
+    """Hash of the size of a file and of its first and last megabyte; empty where there is none."""
+    if not file.is_file():
+        return ""
+    size = file.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with file.open("rb") as handle:
+        digest.update(handle.read(ENDS))
+        handle.seek(max(0, size - ENDS))
+        digest.update(handle.read(ENDS))
+    return digest.hexdigest()
 
 
 def describe(
