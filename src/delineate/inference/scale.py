@@ -25,6 +25,9 @@ FACTORS = (0.35, 0.6, 1.0, 1.7, 2.8)
 CROP = {2: 384, 3: 96}
 CROPS = 2
 
+WHOLE = 1024
+"""Training images of at most this side are shown whole to the regression, larger ones by crops."""
+
 
 @dataclass(frozen=True, eq=False)
 class ScaleModel:
@@ -83,8 +86,10 @@ def fit_scale(
 ) -> ScaleModel | None:
     """Fit the regression on normalised images (channels, spatial axes) and their diameters.
 
-    The penalty and the correlation come from cross-validation over images. None where the network
-    has no style vector, or fewer than `folds` images hold objects.
+    Images of at most `WHOLE` pixels are shown whole at those of the `FACTORS` that leave them so
+    small; of larger ones the busiest crops are shown at every factor, as `estimate_diameter` sees
+    them. The penalty and the correlation come from cross-validation over images. None where the
+    network has no style vector, or fewer than `folds` images can be shown and hold objects.
     """
     if not hasattr(runner.networks[0], "style_vector"):
         return None
@@ -94,14 +99,15 @@ def fit_scale(
     styles, target, group = [], [], []
     for number, (image, diameter) in enumerate(usable):
         for factor in FACTORS:
-            shape = scaled_shape(image.shape[1:], factor)
-            if not min(shape[-2:]) >= 8 or max(shape) > 1024:
-                continue
-            styles.append(runner.style(resize_linear(np.asarray(image), shape)))
-            target.append(np.log(diameter * factor))
-            group.append(number)
-    x, y, g = np.stack(styles), np.array(target), np.array(group)
-    fold = np.random.default_rng(0).permutation(len(usable))[g] % folds
+            if parts := _shown(np.asarray(image), factor):
+                styles.append(np.mean([runner.style(part) for part in parts], axis=0))
+                target.append(np.log(diameter * factor))
+                group.append(number)
+    shown, g = np.unique(np.array(group, int), return_inverse=True)
+    if len(shown) < folds:
+        return None
+    x, y = np.stack(styles), np.array(target)
+    fold = np.random.default_rng(0).permutation(len(shown))[g] % folds
     best: tuple[float, float, float] | None = None
     for penalty in 10.0 ** np.arange(-4, 3):
         guess = np.empty_like(y)
@@ -114,6 +120,21 @@ def fit_scale(
     assert best is not None
     weight, bias = ridge(x, y, best[1])
     return ScaleModel(weight, bias, best[2])
+
+
+def _shown(image: NDArray[np.float32], factor: float) -> list[NDArray[np.float32]]:
+    """What the regression sees of an image at another scale; nothing where no size would do."""
+    if max(image.shape[1:]) <= WHOLE:
+        crops = [image]
+    else:
+        side = round(CROP[image.ndim - 1] / factor)
+        crops = [image[(slice(None), *crop)] for crop in busiest_crops(image, side, CROPS)]
+    shapes = [scaled_shape(crop.shape[1:], factor) for crop in crops]
+    return [
+        resize_linear(crop, shape)
+        for crop, shape in zip(crops, shapes, strict=True)
+        if min(shape[-2:]) >= 8 and max(shape) <= WHOLE
+    ]
 
 
 def busiest_crops(data: LazyArray, side: int, count: int) -> list[tuple[slice, ...]]:

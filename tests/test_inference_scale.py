@@ -1,0 +1,89 @@
+"""Learning the size of objects from style: which images are shown, and how."""
+
+from __future__ import annotations
+
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from delineate.data.resize import resize_linear, scaled_shape
+from delineate.inference.scale import FACTORS, ScaleModel, fit_scale, ridge
+
+
+class Grain:
+    """A network whose style is how much neighbouring pixels differ, at three distances."""
+
+    def __init__(self) -> None:
+        self.networks = [SimpleNamespace(style_vector=None)]
+        self.seen: list[tuple[int, ...]] = []
+
+    def style(self, data: np.ndarray) -> np.ndarray:
+        self.seen.append(data.shape[1:])
+        x = np.asarray(data)[0, ..., : data.shape[-1] // 4 * 4]
+        spread = float(x.std()) + 1e-6
+        apart = [float(np.abs(x[..., d:] - x[..., :-d]).mean()) / spread for d in (1, 2, 4)]
+        return np.log(np.array(apart) + 1e-6).astype(np.float32)
+
+
+def grains(shape: tuple[int, ...], size: int, seed: int) -> np.ndarray:
+    """Random squares (cubes) of one size: the wider, the less do neighbours differ."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.random([-(-n // size) for n in shape], dtype=np.float32)
+    for axis in range(len(shape)):
+        coarse = coarse.repeat(size, axis)
+    return coarse[tuple(slice(0, n) for n in shape)][None]
+
+
+def fitted(runner: Any, images: list[np.ndarray], sizes: list[float]) -> ScaleModel | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return fit_scale(runner, images, sizes)
+
+
+@pytest.mark.parametrize("sides", [[3000] * 6, [500] + [3000] * 5])
+def test_large_images_teach_the_scale_by_their_crops(sides: list[int]) -> None:
+    """Shown whole at one of the factors at most, they taught nothing, or an error that is NaN."""
+    runner, sizes = Grain(), [6, 8, 10, 14, 20, 28]
+    images = [grains((n, n), size, k) for k, (n, size) in enumerate(zip(sides, sizes, strict=True))]
+    found = fitted(runner, images, [float(size) for size in sizes])
+    assert found is not None
+    assert found.correlation > 0.9
+    assert max(max(shape) for shape in runner.seen) <= 1024
+    for k in (2, 5):
+        size = found.diameter(runner.style(images[k][:, :384, :384]))
+        assert size == pytest.approx(sizes[k], rel=0.3)
+
+
+def test_images_that_fit_are_shown_whole_at_every_size_that_does() -> None:
+    """Numbers that were measured with models of such images stay as they are."""
+    runner, images = Grain(), [grains((400 + 40 * k, 300), 6 + k, k) for k in range(6)]
+    found = fitted(runner, images, [6.0 + k for k in range(6)])
+    shapes = [(k, f, scaled_shape(i.shape[1:], f)) for k, i in enumerate(images) for f in FACTORS]
+    shapes = [(k, f, shape) for k, f, shape in shapes if max(shape) <= 1024]
+    assert runner.seen == [shape for _, _, shape in shapes]
+    assert found is not None
+    own = Grain()
+    x = np.stack([own.style(resize_linear(images[k], shape)) for k, _, shape in shapes])
+    y = np.log([(6 + k) * f for k, f, _ in shapes])
+    penalties = [ridge(x, y, penalty) for penalty in 10.0 ** np.arange(-4, 3)]
+    assert any(np.array_equal(w, found.weight) and b == found.bias for w, b in penalties)
+
+
+def test_large_volumes_teach_the_scale_by_their_crops() -> None:
+    runner, sizes = Grain(), [4.0, 5.0, 6.0, 8.0, 10.0]
+    images = [grains((8, 1100, 300), int(size), k) for k, size in enumerate(sizes)]
+    found = fitted(runner, images, sizes)
+    assert found is not None
+    assert found.correlation > 0.8
+    assert max(max(shape) for shape in runner.seen) <= 97
+
+
+def test_too_few_images_that_can_be_shown_teach_nothing() -> None:
+    """Lines of one pixel are no pictures: five of them beside one image made folds without any."""
+    images = [grains((200, 200), 8, 0), *[grains((1, 200), 8, k) for k in range(1, 6)]]
+    assert fitted(Grain(), images, [8.0] * 6) is None
+    assert fitted(Grain(), images[:1] * 4, [8.0] * 4) is None
+    assert fitted(Grain(), images[:1] * 6, [8.0] * 4 + [float("nan")] * 2) is None
