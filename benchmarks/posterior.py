@@ -43,7 +43,7 @@ def run(members: int, turns: int, times: int, side: int, threads: int) -> dict[s
         posterior = runner.posterior(data)
     passes = time.perf_counter() - start
     start = time.perf_counter()
-    whole_spread(posterior, Flows(), by_plane=False)
+    whole_spread(posterior, Flows())
     return {
         "seconds": passes,
         "spread": time.perf_counter() - start,

@@ -63,7 +63,7 @@ def test_an_equivariant_network_gives_the_same_maps_whatever_the_turns(ndim, num
     assert turned.draws == number
     # The margin around the image is the same on all sides, the rolled-in edge is beyond it.
     np.testing.assert_allclose(turned.maps, plain.maps, atol=1e-6)
-    spread = whole_spread(turned, Flows(), by_plane=False)
+    spread = whole_spread(turned, Flows())
     np.testing.assert_allclose(spread.epistemic, 0, atol=1e-6)
     np.testing.assert_allclose(spread.mutual_information, 0, atol=1e-5)
 
@@ -97,7 +97,7 @@ def test_streaming_equals_storing(tile):
     np.testing.assert_allclose(found.maps, draws.mean(axis=0), atol=1e-5)
     if tile == 128:  # with one tile, each pixel has exactly twelve draws
         p = np.stack([1 - draws[:, 2], draws[:, 2]], axis=1)
-        spread = whole_spread(found, method, by_plane=False)
+        spread = whole_spread(found, method)
         mean = p.mean(axis=0)
         np.testing.assert_allclose(
             spread.aleatoric, (p * (1 - p)).mean(axis=(0, 1)), rtol=1e-4, atol=1e-6
@@ -112,7 +112,7 @@ def test_streaming_equals_storing(tile):
 def test_aleatoric_and_epistemic_add_up_and_stay_below_a_quarter(number):
     runner = Runner([Crooked(), Slopes()], Flows(), 2, options(turns=number, tile=32, overlap=6))
     found = runner.posterior(picture(2))
-    spread = whole_spread(found, Flows(), by_plane=False)
+    spread = whole_spread(found, Flows())
     p = found.maps[2]
     np.testing.assert_allclose(spread.aleatoric + spread.epistemic, p * (1 - p), atol=2e-7)
     assert spread.predictive.min() >= 0 and spread.predictive.max() <= LIMIT
@@ -121,7 +121,7 @@ def test_aleatoric_and_epistemic_add_up_and_stay_below_a_quarter(number):
 def test_a_single_draw_has_no_epistemic_part():
     found = Runner([Crooked()], Flows(), 2, options(tile=32)).posterior(picture(2))
     assert found.draws == 1 and found.spread is None
-    spread = whole_spread(found, Flows(), by_plane=False)
+    spread = whole_spread(found, Flows())
     assert not spread.epistemic.any()
     assert spread.aleatoric.max() > 0.1
     np.testing.assert_allclose(spread.mutual_information, 0, atol=1e-6)

@@ -41,15 +41,14 @@ def decode_posterior(
             f"{image.source or 'the image'} has axes {axes} of "
             f"{tuple(image.sizes[a] for a in axes)}, its maps {shape[1:]}"
         )
-    by_plane = posterior.by_plane
     if "T" not in axes:
-        return decode_point(posterior, image, method, by_plane, keep_spread=keep_spread)
+        return decode_point(posterior, image, method, keep_spread=keep_spread)
     points = []
     for t in range(shape[1]):
         spread = None if posterior.spread is None else posterior.spread[:, t]
-        point = Posterior(np.ascontiguousarray(posterior.maps[:, t]), spread, posterior.draws)
-        here = image.select(T=t)
-        points.append(decode_point(point, here, method, by_plane, keep_spread=keep_spread))
+        maps = np.ascontiguousarray(posterior.maps[:, t])
+        point = replace(posterior, maps=maps, spread=spread)
+        points.append(decode_point(point, image.select(T=t), method, keep_spread=keep_spread))
     return over_time(points, image)
 
 
@@ -57,26 +56,23 @@ def decode_point(
     posterior: Posterior,
     image: Image,
     method: Method,
-    by_plane: bool,
     *,
     diameter: float | None = None,
     keep_maps: bool = False,
     keep_spread: bool = False,
 ) -> Prediction:
-    """Result of one time point.
+    """Result of one time point; objects that were found plane by plane are joined by their overlap.
 
     Parameters
     ----------
-    by_plane : the maps are those of a 2D method for each plane of a volume, whose objects are
-        joined by their overlap.
     diameter : that the image was scaled by.
     keep_maps, keep_spread : what to keep in the result.
     """
     from delineate.uncertainty import ImageScores, image_scores, object_scores
 
     maps = posterior.maps
-    decoded = decode_planes(maps, method) if by_plane else method.decode(maps)
-    spread = whole_spread(posterior, method, by_plane)
+    decoded = decode_planes(maps, method) if posterior.by_plane else method.decode(maps)
+    spread = whole_spread(posterior, method)
     assert decoded.labels is not None
     foreground = (decoded.labels if decoded.classes is None else decoded.classes) > 0
     n = int(decoded.labels.max(initial=0))
@@ -116,7 +112,6 @@ def image_point(
     posterior: Posterior,
     image: Image,
     method: Regression,
-    by_plane: bool,
     *,
     intensity: Intensity,
     doubt: float | None = None,
@@ -138,7 +133,7 @@ def image_point(
 
     values = method.decode(posterior.maps).image
     assert values is not None
-    spread = whole_spread(posterior, method, by_plane)
+    spread = whole_spread(posterior, method)
     spreads: list[Spread] = []
     if keep_spread and spread is not None:
         for c, scale in enumerate(np.broadcast_to(intensity.scale, len(values))):
@@ -148,7 +143,7 @@ def image_point(
                 maps=posterior.maps[list(method.channel_maps(c))],
                 spread=None if moments is None else moments[c : c + 1],
             )
-            part = whole_spread(own, method.channel(c), by_plane)
+            part = whole_spread(own, method.channel(c))
             assert part is not None
             spreads.append(part.scaled(float(scale) ** 2))
     axes = image.spatial_axes

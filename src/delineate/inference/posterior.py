@@ -77,30 +77,24 @@ class Posterior:
     features: tuple[NDArray[np.float32], ...] = ()
     by_plane: bool = False
 
-    def slabs(self, method: Method, by_plane: bool) -> Iterator[tuple[slice, Spread]]:
-        """Uncertainty piece by piece along the first spatial axis; nothing where none is known.
-
-        Parameters
-        ----------
-        by_plane : the maps are those of a 2D method for each plane of a volume.
-        """
+    def slabs(self, method: Method) -> Iterator[tuple[slice, Spread]]:
+        """Uncertainty piece by piece along the first spatial axis; nothing where none is known."""
         size = self.maps.shape[1]
         step = max(1, SLAB * size // max(1, int(np.prod(self.maps.shape[1:]))))
         for start in range(0, size, step):
             where = slice(start, min(start + step, size))
             part = method.spread(
-                self._batch(self.maps[:, where], by_plane),
-                None if self.spread is None else self._batch(self.spread[:, where], by_plane),
+                self._batch(self.maps[:, where]),
+                None if self.spread is None else self._batch(self.spread[:, where]),
             )
             if part is None:
                 return
-            yield where, part if by_plane else part.first()
+            yield where, part if self.by_plane else part.first()
 
-    @staticmethod
-    def _batch(channels: NDArray[np.float32], by_plane: bool) -> Tensor:
+    def _batch(self, channels: NDArray[np.float32]) -> Tensor:
         """Channels (C, axes) as a batch of one, or of planes: (B, C, axes of the method)."""
         part = torch.from_numpy(np.ascontiguousarray(channels))
-        return part.transpose(0, 1) if by_plane else part[None]
+        return part.transpose(0, 1) if self.by_plane else part[None]
 
 
 class Pooled:
@@ -167,11 +161,11 @@ class Pooled:
         return tuple(found) if len(found) == len(self.layers) else ()
 
 
-def whole_spread(posterior: Posterior, method: Method, by_plane: bool) -> Spread | None:
+def whole_spread(posterior: Posterior, method: Method) -> Spread | None:
     """Uncertainty of the whole image, worked out in slabs; None where nothing is known of it."""
     shape = posterior.maps.shape[1:]
     whole: Spread | None = None
-    for where, part in posterior.slabs(method, by_plane):
+    for where, part in posterior.slabs(method):
         if whole is None:
             whole = part.enlarged(shape)
         whole.put(where, part)
