@@ -102,6 +102,6 @@ def test_every_pixel_counts_alike_where_tiles_overlap() -> None:
 
     image = texture(np.random.default_rng(0), 101, 2)
     with Summed(by.networks, 1) as pooled:
-        by._over_tiles(image, None, None, 1, pooled)
+        by._over_tiles(image, None, None, pooled=pooled)
     assert len(total) > 1
     assert sum(total) == pytest.approx(101**2, rel=1e-5)

@@ -171,7 +171,7 @@ class Runner:
 
         See `posterior`, whose spread is not worked out here.
         """
-        return self._over_tiles(data, intensity, progress, self.method.out_channels(self.ndim))
+        return self._over_tiles(data, intensity, progress)
 
     def posterior(
         self,
@@ -190,30 +190,27 @@ class Runner:
         ------
         ModelError : the network's output has another shape than the method's maps, or NaN in it.
         """
-        channels = self.method.out_channels(self.ndim)
+        n = self.method.out_channels(self.ndim)
+        with_moments = self.draws > 1 and self.method.n_moments > 0
         with Pooled(self.networks, REACH * self.margin) as pooled:
-            if self.draws == 1:
-                maps = self._over_tiles(data, intensity, progress, channels, pooled)
-                return Posterior(maps, None, 1, pooled.features)
-            n = channels + self.method.n_moments
-            sums = self._over_tiles(data, intensity, progress, n, pooled)
-        moments = sums[channels:] if n > channels else None
-        return Posterior(sums[:channels], moments, self.draws, pooled.features)
+            sums = self._over_tiles(data, intensity, progress, with_moments, pooled)
+        moments = sums[n:] if with_moments else None
+        return Posterior(sums[:n], moments, self.draws, pooled.features)
 
     def _over_tiles(
         self,
         data: LazyArray,
         intensity: Intensity | None,
         progress: Progress | None,
-        channels: int,
+        with_moments: bool = False,
         pooled: Pooled | None = None,
     ) -> NDArray[np.float32]:
-        """The maps, and with two channels more their spread, of a whole image."""
+        """The maps of a whole image, after them the moments of the method where asked for."""
         shape = tuple(data.shape[1:])
         grid = self.grid([n + 2 * self.margin for n in shape])
         self._tell_of_tiles(grid)
+        channels = self.method.out_channels(self.ndim) + with_moments * self.method.n_moments
         result = np.zeros((channels, *shape), np.float32)
-        spread = channels > self.method.out_channels(self.ndim)
         size = self.options.batch or (1 if self.device.type == "cpu" else 8)
         tiles, done = iter(grid), 0
         while group := list(islice(tiles, size)):
@@ -223,7 +220,7 @@ class Runner:
             for own, tile, here in zip(weights, group, overlaps, strict=True):
                 own[(0, *here.tile)] = grid.weight(tile)[here.tile]
             flips = [self._flips(t) for t in group]
-            output = self._run(self.tensor(pixels), flips, spread, pooled, weights)
+            output = self._run(self.tensor(pixels), flips, with_moments, pooled, weights)
             for own, values, here in zip(weights, output, overlaps, strict=True):
                 part = values[(slice(None), *here.tile)] * own[(slice(None), *here.tile)]
                 result[(slice(None), *here.image)] += part
@@ -250,7 +247,7 @@ class Runner:
         self,
         batch: Tensor,
         flips: Sequence[tuple[int, ...]],
-        spread: bool,
+        with_moments: bool,
         pooled: Pooled | None,
         weights: NDArray[np.float32],
     ) -> NDArray[np.float32]:
@@ -265,7 +262,7 @@ class Runner:
                     pooled.expect(turn.apply(counted))
                 turned = turn.apply(batch).contiguous(memory_format=self.format)
                 maps = turn.undo(self._activated(network(turned), turned), self.method)
-                if spread:
+                if with_moments:
                     maps = torch.cat([maps, self.method.moments(maps)], dim=1)
                 total = maps if total is None else total.add_(maps)
             assert total is not None
