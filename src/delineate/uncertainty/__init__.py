@@ -3,7 +3,7 @@
 from delineate.uncertainty.auroc import auroc, auroc_interval
 from delineate.uncertainty.calibration import Reliability, pixel_reliability, reliability
 from delineate.uncertainty.compare import Comparison, compare, comparison_table
-from delineate.uncertainty.decompose import LIMIT, Moments, Spread, accumulate, decompose, energy
+from delineate.uncertainty.decompose import LIMIT, Spread, decompose
 from delineate.uncertainty.expected import (
     MINIMUM_REFERENCES,
     BatchEstimate,
@@ -39,7 +39,6 @@ __all__ = [
     "ExpectedScore",
     "FeatureStatistics",
     "ImageScores",
-    "Moments",
     "PixelSample",
     "Ranking",
     "Reference",
@@ -49,7 +48,6 @@ __all__ = [
     "Spread",
     "Temperature",
     "Threshold",
-    "accumulate",
     "apply_temperature",
     "auroc",
     "auroc_interval",
@@ -57,7 +55,6 @@ __all__ = [
     "comparison_table",
     "decide",
     "decompose",
-    "energy",
     "ensemble_novelty",
     "fit_features",
     "fit_temperature",

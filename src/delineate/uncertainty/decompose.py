@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,43 +94,6 @@ class Spread:
         return parts[0]._with({n: np.stack([f[n] for f in fields]) for n in fields[0]})
 
 
-class Moments(NamedTuple):
-    """What has to be kept of any number of draws: means over the draws.
-
-    `mean` (K, spatial axes) class probabilities p̄; `squares` (spatial axes) of Σ_k p_d(k)²;
-    `entropies` (spatial axes) of −Σ_k p_d(k) ln p_d(k).
-    """
-
-    mean: NDArray[Any]
-    squares: NDArray[Any]
-    entropies: NDArray[Any]
-
-
-def accumulate(draws: Iterable[ArrayLike]) -> Moments:
-    """Means over draws that come one at a time, none of which is kept.
-
-    Parameters
-    ----------
-    draws : class probabilities (K, spatial axes) of each draw.
-
-    Raises
-    ------
-    ValueError : there are no draws.
-    """
-    from scipy.special import entr
-
-    sums: list[Any] = [0.0, 0.0, 0.0]
-    count = 0
-    for draw in draws:
-        p = np.asarray(draw, np.float64)
-        for i, value in enumerate((p, (p * p).sum(axis=0), entr(p).sum(axis=0))):
-            sums[i] = sums[i] + value
-        count += 1
-    if not count:
-        raise ValueError("no draws: expected at least one")
-    return Moments(*(np.asarray(s / count) for s in sums))
-
-
 def decompose(mean: ArrayLike, squares: ArrayLike, entropies: ArrayLike) -> Spread:
     """Aleatoric and epistemic uncertainty, entropy and mutual information of each pixel.
 
@@ -196,37 +159,3 @@ def _check_sums(totals: NDArray[Any], *parts: NDArray[Any]) -> None:
             f"{off:.3g}, and a variance or mutual information is {low:.3g}; expected at most "
             f"{_TOLERANCE} and at least 0. If the network gives NaN, try --precision fp32"
         )
-
-
-def energy(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float32]:
-    """Energy −T ln Σ_k exp(z_k / T) of each pixel: high where the network knows no class.
-
-    Liu, Wang, Owens & Li 2020, NeurIPS 33, equation 4. It needs logits: probabilities have lost
-    the constant that it measures.
-
-    Parameters
-    ----------
-    logits : (K, spatial axes), before the softmax.
-    temperature : T > 0.
-
-    Returns
-    -------
-    float32 array over the spatial axes.
-
-    Raises
-    ------
-    ValueError : `temperature` is not positive, or there are no classes.
-    """
-    from scipy.special import logsumexp
-
-    z = np.asarray(logits)
-    if not temperature > 0 or z.ndim < 1 or z.shape[0] < 1:
-        raise ValueError(
-            f"temperature {temperature} and logits of the shape {z.shape}: "
-            "expected a positive temperature and (K, spatial axes)"
-        )
-    result = np.empty(z.shape[1:], np.float32)
-    for slab in slabs(result.shape):
-        piece = z[(slice(None), *slab)].astype(np.float64)
-        result[slab] = -temperature * logsumexp(piece / temperature, axis=0)
-    return result
