@@ -1,11 +1,7 @@
 """Metrics of segmentations and images, defined once: pure functions on arrays of any dimension."""
 
 from delineate.metrics.aggregated_jaccard import aggregated_jaccard
-from delineate.metrics.average_precision import (
-    THRESHOLDS,
-    average_precision,
-    mean_average_precision,
-)
+from delineate.metrics.average_precision import THRESHOLDS, average_precision
 from delineate.metrics.bootstrap import Interval, bootstrap_interval, bracketed
 from delineate.metrics.boundary_f import BoundaryCounts, boundary_counts, boundary_f
 from delineate.metrics.classes import ClassCounts, class_counts, dice, iou
@@ -60,7 +56,6 @@ __all__ = [
     "match",
     "match_overlaps",
     "match_scale",
-    "mean_average_precision",
     "mean_table",
     "nrmse",
     "overlap_table",

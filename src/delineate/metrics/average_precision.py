@@ -40,13 +40,3 @@ def average_precision(
     overlaps = overlap_table(truth, pred, min_size)
     wanted = np.atleast_1d(np.asarray(thresholds, np.float64))
     return np.array([match_overlaps(overlaps, float(t)).ap for t in wanted])
-
-
-def mean_average_precision(
-    truth: ArrayLike,
-    pred: ArrayLike,
-    thresholds: ArrayLike = THRESHOLDS,
-    min_size: int = 0,
-) -> float:
-    """Mean of `average_precision` over the thresholds: mAP over 0.50:0.05:0.95."""
-    return float(average_precision(truth, pred, thresholds, min_size).mean())
