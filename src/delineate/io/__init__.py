@@ -9,7 +9,6 @@ from delineate.io.find import ImageFile, find_images, natural_key
 from delineate.io.formats import FORMATS
 from delineate.io.geojson import load_geojson, read_geojson, write_geojson
 from delineate.io.outlines_text import load_outlines, write_outlines
-from delineate.io.raster import polygons_to_labels
 from delineate.io.reading import read, read_label_image, read_labels, scenes
 from delineate.io.rois import load_rois, read_rois, write_rois
 from delineate.io.shapes import Area, Drawing
@@ -30,7 +29,6 @@ __all__ = [
     "load_outlines",
     "load_rois",
     "natural_key",
-    "polygons_to_labels",
     "read",
     "read_geojson",
     "read_label_image",

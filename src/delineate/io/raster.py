@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from delineate.errors import LabelError
-from delineate.labels import Outline, smallest_dtype
 
 Ring = NDArray[np.float64]
 """Corners (n, 2) of a closed line as (y, x); pixel (0, 0) covers [0, 1] × [0, 1]."""
@@ -75,44 +74,3 @@ def spans(patches: Sequence[Sequence[Ring]], shape: tuple[int, int]) -> Spans:
     inside = end > begin
     patch, row = np.divmod(line[inside], shape[0])
     return Spans(patch, row, begin[inside], end[inside])
-
-
-def fill(rings: Sequence[Ring], shape: tuple[int, int]) -> tuple[slice, slice, NDArray[np.bool_]]:
-    """The pixels of one patch, see `spans`, as a mask.
-
-    Returns
-    -------
-    rows, columns : box of the image that holds all pixels found.
-    mask : the pixels of that box that are inside.
-    """
-    found = spans([rings], shape)
-    if found.row.size == 0:
-        return slice(0, 0), slice(0, 0), np.zeros((0, 0), bool)
-    top, left = int(found.row.min()), int(found.start.min())
-    height, width = int(found.row.max()) + 1 - top, int(found.stop.max()) - left
-    switches = np.zeros((height, width + 1), np.int32)
-    np.add.at(switches, (found.row - top, found.start - left), 1)
-    np.add.at(switches, (found.row - top, found.stop - left), -1)
-    mask = np.cumsum(switches, axis=1)[:, :width] > 0
-    return slice(top, top + height), slice(left, left + width), mask
-
-
-def polygons_to_labels(
-    outlines: Iterable[Outline], shape: tuple[int, int], dtype: Any = None
-) -> NDArray[Any]:
-    """Label image of outlines; where two overlap the later one has the pixel.
-
-    Parameters
-    ----------
-    outlines : as `delineate.labels.outlines` gives them.
-    shape : rows and columns of the image.
-    dtype : integer type of the result; the smallest that holds the ids where None.
-    """
-    listed = list(outlines)
-    highest = max((outline.label for outline in listed), default=0)
-    labels = np.zeros(shape, smallest_dtype(highest) if dtype is None else dtype)
-    for outline in listed:
-        for part in outline.parts:
-            rows, columns, mask = fill((part.exterior, *part.holes), shape)
-            labels[rows, columns][mask] = outline.label
-    return labels
