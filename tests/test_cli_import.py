@@ -64,13 +64,24 @@ def test_predict_export_correct_import_train(
     assert (after["a"][y + 1 : y + 7, x + 1 : x + 7] == 6).all()
     assert "a: 6 objects, 2 added, 1 removed, 36 contested pixels" in told
     assert "b: 5 objects" in told
-    assert told[-3:] == [
+    assert told[-4:] == [
         "36 pixels in several objects went to the smaller",
         "1 image without outlines, not imported",
+        "1 image exactly as exported, perhaps never looked at: where nobody did, training takes "
+        "predictions for truth and scores the new model by them; --changed-only leaves such images "
+        "out",
         f"2 images, 11 objects (2 added, 1 removed, 0 changed, 9 unchanged) → {data / 'data.csv'}",
     ]
     with (data / "import.csv").open(newline="", encoding="utf-8") as file:
         assert [row["contested_pixels"] for row in csv.DictReader(file)] == ["36", "0"]
+    assert call("import", out / "rois", "-o", tmp_path / "less", "--changed-only") == 0
+    told = capsys.readouterr().err.splitlines()
+    assert "b: left out, since it is as it was exported" in told
+    assert told[-2:] == [
+        "1 image exactly as exported, left out",
+        "1 image, 6 objects (2 added, 1 removed, 0 changed, 4 unchanged) → "
+        f"{tmp_path / 'less' / 'data.csv'}",
+    ]
     settings = ("--data.diameter", "18", "--network.options", '{"features": [8, 16]}')
     quick = ("--train.steps", "2", "--train.patch", "32", "--train.batch", "2")
     train = ("train", data / "data.csv", "-o", tmp_path / "better", *settings, *quick)

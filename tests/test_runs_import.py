@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from roifile import ROI_TYPE, ImagejRoi, roiwrite
+from roifile import ROI_TYPE, ImagejRoi, roiread, roiwrite
 
 from delineate.data.layouts import find_pairs
 from delineate.errors import DataError, ReadError, WriteError
@@ -152,6 +152,44 @@ def test_corrections_in_fiji_are_counted(tmp_path: Path) -> None:
         tmp_path / "data" / "labels" / "sub" / "b.tif",
     ]
     assert not (tmp_path / "data" / "classes").exists()
+
+
+def test_images_as_they_were_exported_are_told_and_can_be_left_out(tmp_path: Path) -> None:
+    """The same objects of another class are a change, and so is one object less."""
+    every = {name: cells() for name in ("less", "other", "same")}
+    out = make_run(tmp_path / "run", every, **{"class": [1, 1, 2, 2, 2]})
+    export_folder(out, out, ["rois"], color="class")
+    edit(out / "rois" / "less.zip", lambda e: {k: e[k] for k in list(e)[1:]})
+    other = roiread(out / "rois" / "other.zip")
+    other[0].group = 2
+    (out / "rois" / "other.zip").unlink()
+    roiwrite(out / "rois" / "other.zip", other)
+    data = tmp_path / "data"
+    summary = import_folder(out / "rois", data)
+    assert [(r["image"], r["untouched"]) for r in rows(data / "import.csv")] == [
+        ("less", "0"), ("other", "0"), ("same", "1"),
+    ]  # fmt: skip
+    assert (summary.done, summary.untouched, summary.skipped) == (3, 1, 0)
+    assert len(find_pairs(data / "data.csv")) == 3
+    summary = import_folder(out / "rois", data, changed_only=True)
+    assert (summary.done, summary.untouched, summary.skipped, summary.failed) == (2, 0, 1, 0)
+    assert [pair.name.rpartition("/")[2] for pair in find_pairs(data / "data.csv")] == [
+        "less", "other",
+    ]  # fmt: skip
+    (left_out,) = [r for r in rows(data / "import.csv") if r["status"] == "left out"]
+    assert (left_out["image"], left_out["objects"], left_out["untouched"]) == ("same", "5", "1")
+    for room in ("labels", "classes"):
+        assert sorted(path.stem for path in (data / room).iterdir()) == ["less", "other"]
+
+
+def test_what_was_drawn_from_nothing_is_neither_changed_nor_untouched(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros(SHAPE, np.uint8))
+    roiwrite(tmp_path / "a.zip", [box(1, 1, 4, 4, "a")])
+    summary = import_folder(tmp_path / "a.zip", tmp_path / "data", tmp_path / "a.tif")
+    assert (summary.done, summary.untouched) == (1, 0)
+    assert rows(tmp_path / "data" / "import.csv")[0]["untouched"] == ""
+    with pytest.raises(DataError, match=r"nothing tells which images were changed.*--like"):
+        import_folder(tmp_path / "a.zip", tmp_path / "data", tmp_path / "a.tif", changed_only=True)
 
 
 def test_corrections_in_qupath(tmp_path: Path) -> None:

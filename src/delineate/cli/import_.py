@@ -24,15 +24,18 @@ def import_(
     like: Path | None = None,
     axes: Annotated[str | None, Parameter(help=axes_help("images"))] = None,
     nuclei: bool = False,
+    changed_only: bool = False,
 ) -> int:
     """Make labels for training of outlines that were corrected in Fiji or QuPath.
 
     The whole loop: predict, export, correct the objects that come first in the list, save them
-    under the same name, import, and train on.
+    under the same name, import, and train on. Images in which nothing was changed are perhaps those
+    that nobody looked at, and as truth they would score the new model by the predictions of the
+    old one: leave them out, unless all were looked at.
 
         delineate predict images -o out
         delineate export out --rois
-        delineate import out/rois -o corrected
+        delineate import out/rois -o corrected --changed-only
         delineate train corrected/data.csv -o runs/better --from nuclei
 
     Outlines that were drawn from nothing, or lie elsewhere, need their images or their run:
@@ -41,8 +44,9 @@ def import_(
         delineate import for-qupath/geojson -o data --like out
 
     Writes labels/ (and classes/ where objects have classes), import.csv (what was added, removed
-    and changed in each image) and data.csv (images and labels, for `delineate train`). A file that
-    cannot be used is reported and skipped; the exit status is then 1.
+    and changed in each image, and which are untouched) and data.csv (images and labels, for
+    `delineate train`). A file that cannot be used is reported and skipped; the exit status is then
+    1.
 
     In Fiji: open the image and its zip in the ROI Manager, change outlines (then press Update),
     delete and add (press t), and save all under More » Save. Names may be changed; ROIs whose names
@@ -65,12 +69,21 @@ def import_(
         they lie. It tells shapes, images and classes, and what has changed.
     nuclei
         Of QuPath's cells take the nucleus instead of the whole cell.
+    changed_only
+        Leave out images whose objects are exactly as they were exported.
     """
     from delineate.runs.import_ import import_folder
 
     with RunProgress("importing") as progress:
         summary = import_folder(
-            source, out, images, like, axes=axes, nuclei=nuclei, listener=progress
+            source,
+            out,
+            images,
+            like,
+            axes=axes,
+            nuclei=nuclei,
+            changed_only=changed_only,
+            listener=progress,
         )
     for line in _lines(summary, out):
         say(line)
@@ -100,6 +113,14 @@ def _lines(summary: ImportSummary, out: Path) -> list[str]:
         lines.append(f"{plural(summary.unclassified, 'object')} without class")
     if summary.unreviewed:
         lines.append(f"{plural(summary.unreviewed, 'image')} without outlines, not imported")
+    if summary.skipped:
+        lines.append(f"{plural(summary.skipped, 'image')} exactly as exported, left out")
+    if summary.untouched:
+        lines.append(
+            f"{plural(summary.untouched, 'image')} exactly as exported, perhaps never looked at: "
+            "where nobody did, training takes predictions for truth and scores the new model by "
+            "them; --changed-only leaves such images out"
+        )
     changes = summary.changes
     counts = "" if changes is None else (
         f" ({changes.added} added, {changes.removed} removed, {changes.changed} changed, "

@@ -26,6 +26,11 @@ class Changes:
     unchanged: int
     changed_iou: float
 
+    @property
+    def none(self) -> bool:
+        """Whether every object is there as it was, and no other."""
+        return not (self.added or self.removed or self.changed)
+
 
 def recognise(drawn: Drawn, before: NDArray[Any]) -> Drawn:
     """Give objects that have lost their id (in a new name, in text) the id of what they were.

@@ -19,7 +19,14 @@ from delineate.runs.corrections import compare, recognise
 from delineate.runs.drawings import DrawingFile, find_drawings, load_drawing, pair_drawings
 from delineate.runs.export import measurements
 from delineate.runs.given import read_given
-from delineate.runs.import_tables import Imported, ImportSummary, Kind, Target, finish
+from delineate.runs.import_tables import (
+    LEFT_OUT,
+    Imported,
+    ImportSummary,
+    Kind,
+    Target,
+    finish,
+)
 from delineate.runs.layout import label_files, read_json, remove
 from delineate.runs.predict import Listener, explain
 
@@ -34,6 +41,7 @@ def import_folder(
     *,
     axes: str | None = None,
     nuclei: bool = False,
+    changed_only: bool = False,
     listener: Listener | None = None,
 ) -> ImportSummary:
     """Turn outlines that were corrected in Fiji or QuPath into labels for training.
@@ -57,16 +65,23 @@ def import_folder(
         export reads them.
     axes : of images whose files do not say; by default those of the run.
     nuclei : of QuPath's cells take the nucleus instead of the whole cell.
+    changed_only : leave out images whose objects, and their classes, are exactly as they were in
+        `like`: nothing tells whether somebody looked at them.
 
     Raises
     ------
     ReadError : there are no outlines, no images, or nothing that tells the shapes.
-    DataError : no outlines fit any image.
+    DataError : no outlines fit any image, or nothing tells which were changed.
     WriteError : `out` holds labels that no import wrote.
     """
     source, out = Path(source), Path(out)
     files = find_drawings(source)
     like = _run_around(source) if like is None else Path(like)
+    if changed_only and like is None:
+        raise DataError(
+            f"{source}: nothing tells which images were changed: name the run or the labels that "
+            "the outlines were made of (--like)"
+        )
     run = read_json(like / "run.json") if like is not None else None
     if axes is None and isinstance(run, dict):
         axes = run.get("settings", {}).get("axes")
@@ -84,11 +99,10 @@ def import_folder(
         if listener:
             listener.image(target.name, number, len(chosen))
         try:
-            found = _import(target, pairing.files[target.name], out, axes, nuclei)
+            found = _import(target, pairing.files[target.name], out, axes, nuclei, changed_only)
         except Exception as error:
             log.debug("%s", target.name, exc_info=True)
-            for room in ("labels", "classes", "images"):
-                remove(out / room / f"{target.name}.tif")
+            _remove(target, out)
             found = _failed(target, pairing.files[target.name], error)
         imported.append(found)
         if listener:
@@ -99,6 +113,12 @@ def import_folder(
         if listener:
             listener.finished(file.name, _outcome(imported[-1]))
     return finish(imported, out, run, len(targets) - len(chosen))
+
+
+def _remove(target: Target, out: Path) -> None:
+    """Remove what an earlier import left of an image that now has no labels."""
+    for room in ("labels", "classes", "images"):
+        remove(out / room / f"{target.name}.tif")
 
 
 def _run_around(source: Path) -> Path | None:
@@ -166,7 +186,12 @@ def _claim(out: Path, like: Path | None) -> None:
 
 
 def _import(
-    target: Target, files: Sequence[DrawingFile], out: Path, axes: str | None, nuclei: bool
+    target: Target,
+    files: Sequence[DrawingFile],
+    out: Path,
+    axes: str | None,
+    nuclei: bool,
+    changed_only: bool,
 ) -> Imported:
     image = None
     if target.image is not None:
@@ -188,16 +213,22 @@ def _import(
         drawn = recognise(drawn, old)
     labels = drawn.labels
     changes = None if old is None else compare(old, labels)
+    kinds = {
+        label: target.kinds.get(label) if kind is None else kind
+        for label, kind in zip(drawn.ids.tolist()[1:], drawn.kinds[1:], strict=True)
+    }
+    reclassed = any(kind != target.kinds.get(label) for label, kind in kinds.items())
+    untouched = changes is not None and changes.none and not reclassed
+    if untouched and changed_only:
+        _remove(target, out)
+        row = {**_row(target.name, files, LEFT_OUT), "objects": len(kinds), "untouched": 1}
+        return Imported(target, row, changes, kinds)
     write_labels(out / "labels" / f"{target.name}.tif", labels, frame, frame.axes)
     if image is not None and target.scene is not None:
         # Training reads the first image of a file only: this one gets a file of its own.
         copy = out / "images" / f"{target.name}.tif"
         write_image(copy, image)
         target = replace(target, image=copy, scene=None)
-    kinds = {
-        label: target.kinds.get(label) if kind is None else kind
-        for label, kind in zip(drawn.ids.tolist()[1:], drawn.kinds[1:], strict=True)
-    }
     notes = (*drawing.left_out, *drawn.left_out)
     for note in notes:
         log.info("%s: %s: left out", target.name, note)
@@ -211,7 +242,7 @@ def _import(
         "notes": "; ".join(notes[:10]) + (" …" if len(notes) > 10 else ""),
     }
     if changes is not None:
-        row |= vars(changes)
+        row |= vars(changes) | {"untouched": int(untouched)}
     return Imported(target, row, changes, kinds)
 
 
@@ -262,6 +293,8 @@ def _outcome(found: Imported) -> str:
     row = found.row
     if row["status"] == "failed":
         return f"failed: {row['error']}"
+    if row["status"] == LEFT_OUT:
+        return "left out, since it is as it was exported"
     parts = [plural(row["objects"], "object")]
     words = {"joined": "of several pieces", "left_out": "left out"}
     words |= {"contested_pixels": "contested pixels"}

@@ -17,6 +17,8 @@ from delineate.runs.corrections import Changes
 from delineate.runs.layout import remove
 
 Kind = int | str | None
+LEFT_OUT = "left out"
+"""Status of an image that is as it was exported, where such images were not wanted."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class ImportSummary:
     are images without a file of outlines; `table` is the table to train on, None where no image is
     known; `contested` and `left_out` are pixels and areas; `joined` are objects of several pieces,
     since outlines of one id are one object, and `replaced` outlines that a later one of the same id
-    took the place of.
+    took the place of. Of the images whose objects are exactly as they were exported, which perhaps
+    nobody looked at, `untouched` were imported, and `skipped` were not, as was asked for.
     """
 
     done: int
@@ -41,6 +44,8 @@ class ImportSummary:
     table: Path | None
     joined: int
     replaced: int
+    untouched: int
+    skipped: int
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,8 @@ class Imported(NamedTuple):
 
 _COLUMNS = (
     "image", "status", "file", "objects", "added", "removed", "changed", "unchanged",
-    "changed_iou", "joined", "replaced", "contested_pixels", "left_out", "unclassified", "notes",
-    "error",
+    "changed_iou", "untouched", "joined", "replaced", "contested_pixels", "left_out",
+    "unclassified", "notes", "error",
 )  # fmt: skip
 
 
@@ -95,7 +100,7 @@ def finish(imported: Sequence[Imported], out: Path, run: Any, unreviewed: int) -
     compared = [found.changes for found in done if found.changes is not None]
     return ImportSummary(
         len(done),
-        len(imported) - len(done),
+        sum(found.row["status"] == "failed" for found in imported),
         sum(found.row["objects"] for found in done),
         _sum(compared),
         sum(found.row["contested_pixels"] for found in done),
@@ -105,6 +110,8 @@ def finish(imported: Sequence[Imported], out: Path, run: Any, unreviewed: int) -
         table,
         sum(found.row["joined"] for found in done),
         sum(found.row["replaced"] for found in done),
+        sum(found.row.get("untouched", 0) for found in done),
+        sum(found.row["status"] == LEFT_OUT for found in imported),
     )
 
 
