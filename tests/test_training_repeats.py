@@ -87,6 +87,7 @@ def test_a_training_that_died_while_the_scale_was_learnt_ends_the_same(
 ):
     """Also where it had stopped early: nothing is trained again."""
     monkeypatch.setattr(Flows, "score", lambda *_: {"map": 0.5, "ap50": 0.5})
+    monkeypatch.setattr(Flows, "loss", lambda _, output, *__: 1 + 0 * output.sum())
     recipe = quick(dataset, train__patience=2, train__steps=20)
     whole = train(recipe, tmp_path / "whole")
     assert [int(r["step"]) for r in rows_of(tmp_path / "whole")] == [2, 4, 6]
@@ -105,6 +106,33 @@ def test_a_training_that_died_while_the_scale_was_learnt_ends_the_same(
     assert_same_weights(whole, resumed)
     assert resumed.description.scores == whole.description.scores
     assert not (tmp_path / "died" / "cache").exists()
+
+
+@pytest.mark.parametrize("killed", [3, 4])
+def test_a_training_that_died_stops_at_the_same_round(dataset, tmp_path, monkeypatch, killed):
+    """With the best weights of the same round, the third: of equal scores the lower loss tells."""
+    scores, losses = [0.1, 0.4, 0.4, 0.4, 0.3, 0.2], [0.5, 0.9, 0.8, 0.85, 0.82, 0.1]
+
+    def known(first: int) -> None:
+        told = chain(zip(scores[first:], losses[first:], strict=True), repeat((0.2, 0.1)))
+        row = lambda *_: dict(zip(("map", "loss"), next(told), strict=True), ap50=0.0)  # noqa: E731
+        monkeypatch.setattr(Flows, "score", row)
+
+    recipe = quick(dataset, train__patience=3, train__steps=40)
+    known(0)
+    whole = train(recipe, tmp_path / "whole")
+    assert whole.description.provenance["steps"] == 6
+    assert len(rows_of(tmp_path / "whole")) == 6
+    known(0)
+    with monkeypatch.context() as patched:
+        interrupt(patched, "last.ckpt", killed)
+        with pytest.raises(ZeroDivisionError):
+            train(recipe, tmp_path / "died")
+    known(killed)
+    resumed = train(recipe, tmp_path / "died")
+    assert len(rows_of(tmp_path / "died")) == 6
+    assert resumed.description.provenance["steps"] == 6
+    assert_same_weights(whole, resumed)
 
 
 def test_an_interruption_comes_through_as_one(dataset, tmp_path):

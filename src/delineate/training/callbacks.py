@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from delineate.errors import RecipeError
 from delineate.io import atomic_path
 from delineate.training.options import TrainOptions
 
@@ -121,45 +122,84 @@ class Log(Callback):
 
 
 class Keep(Callback):
-    """Writes best.ckpt where the score is better, then last.ckpt, after each round; no half files.
+    """Writes best.ckpt where weights are better, then last.ckpt, after each round; no half files.
+
+    Of equal scores the lower validation loss is better: where no object is found yet, every score
+    is 0. Training stops after `patience` rounds without better weights, or where the score is not
+    finite; the checkpoints of that round know of it.
 
     Parameters
     ----------
     folder : of the checkpoints; it may be moved between two runs.
-    monitor : score that tells which weights are best; None keeps the last only.
+    monitor : score that tells which weights are best; None keeps the last only, and never stops.
     mode : whether its largest or its smallest value is best; NaN never is.
+    patience : rounds; None never stops.
 
     A run that is killed between the two writes goes on from the older last.ckpt and writes the
     same best.ckpt again.
     """
 
-    def __init__(self, folder: Path, monitor: str | None, mode: Literal["max", "min"]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        monitor: str | None,
+        mode: Literal["max", "min"],
+        patience: int | None = None,
+    ) -> None:
         self.folder = folder
         self.monitor = monitor
         self.mode = mode
+        self.patience = patience
         self.best: float | None = None
+        self.loss = math.inf
+        self.waited = 0
         self.stopped = False
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score, and whether training stopped early."""
-        return {"best": self.best, "stopped": self.stopped}
+        """Best score and its loss, rounds since, and whether training stopped early."""
+        names = ("best", "loss", "waited", "stopped")
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """State of the run that goes on."""
+        """State of the run that goes on; that of an older version knows of the score alone."""
         self.best, self.stopped = state["best"], state["stopped"]
+        self.loss, self.waited = state.get("loss", math.inf), state.get("waited", 0)
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        """Write the checkpoints."""
+        """Judge the round, and write the checkpoints.
+
+        Raises
+        ------
+        RecipeError : the regime has not logged the score.
+        """
+        better = self.monitor is not None and self._judge(trainer, self.monitor)
         self.stopped = bool(trainer.should_stop)
-        if self.monitor is not None:
-            score = float(trainer.callback_metrics[self.monitor])
-            better = self.best is None or (
-                score > self.best if self.mode == "max" else score < self.best
-            )
-            if better and not math.isnan(score):
-                self.best = score
-                self._save(trainer, "best.ckpt")
+        if better:
+            self._save(trainer, "best.ckpt")
         self._save(trainer, "last.ckpt")
+
+    def _judge(self, trainer: Any, monitor: str) -> bool:
+        """Whether these weights are the best so far; stops where none were for long."""
+        logged = trainer.callback_metrics
+        if monitor not in logged:
+            raise RecipeError(
+                f"the score {monitor}, which decides the best weights, was not logged in validation"
+                f" (there are: {', '.join(logged) or 'none'}): let the regime log it, or name"
+                " another as its `monitor`"
+            )
+        score, loss = float(logged[monitor]), float(logged.get("val_loss", math.inf))
+        if self.best is None:
+            better = not math.isnan(score)
+        elif score == self.best:
+            better = loss < self.loss
+        else:
+            better = score > self.best if self.mode == "max" else score < self.best
+        if better:
+            self.best, self.loss = score, math.inf if math.isnan(loss) else loss
+        self.waited = 0 if better else self.waited + 1
+        if self.patience and (self.waited >= self.patience or not math.isfinite(score)):
+            trainer.should_stop = True
+        return better
 
     def _save(self, trainer: Any, name: str) -> None:
         # All processes gather what is saved; the first one writes it.

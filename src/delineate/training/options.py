@@ -62,7 +62,10 @@ class TrainOptions(BaseModel):
     device: str = Field("auto", description="auto, cpu, cuda, mps")
     validate_every: int = Field(100, ge=1, description="steps between validations and checkpoints")
     patience: int | None = Field(
-        10, ge=1, description="validations without a better score after which training stops"
+        10,
+        ge=1,
+        description="validations without a better score, or an equal one of lower loss, after "
+        "which training stops",
     )
     validation_images: int = Field(24, ge=1, description="at most so many images validate")
     centres: Literal["objects", "classes", "anywhere"] | None = Field(

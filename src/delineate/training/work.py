@@ -13,7 +13,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader, Dataset
 
 from delineate.data.patches import Batch
@@ -107,17 +107,8 @@ class Work:
             callbacks.append(Average(options.average, options.average_decay, first))
         if options.norm_batches:
             callbacks.append(FreshNorms(options.norm_batches))
-        if module.monitor and options.patience:
-            # It judges before the checkpoints of the round are written, so that they know of it.
-            callbacks.append(
-                EarlyStopping(
-                    module.monitor,
-                    mode=module.mode,
-                    patience=options.patience,
-                    check_on_train_epoch_end=False,
-                )
-            )
-        return [*callbacks, Keep(self.last.parent, module.monitor, module.mode)]
+        keep = Keep(self.last.parent, module.monitor, module.mode, options.patience)
+        return [*callbacks, keep]
 
 
 @contextlib.contextmanager
