@@ -24,7 +24,8 @@ class Sample:
     targets : float32 (target channels, spatial axes), as the method encodes them.
     labels : int32 (spatial axes), ids of objects at the common scale.
     centres : float32 (objects, ndim): centre of the box of each object, in pixels.
-    diameter : median diameter of the objects in pixels of the file; NaN without objects.
+    diameter : median diameter of the objects in pixels of the file; NaN without objects, or where
+        they are specks beside those of other images, by which the image was not scaled.
     scale : pixels of the sample for each pixel of the file.
     weight : how often it is drawn relative to others.
     points : pixels of each class; None where they are not known.

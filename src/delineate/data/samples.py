@@ -6,11 +6,10 @@ one what it shares with it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,80 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from delineate.data import store
-from delineate.data.channels import Selection, check_planes, network_channels, select_axes
+from delineate.data.channels import check_planes, network_channels, select_axes
 from delineate.data.mapped import Mapped, map_image, map_target
-from delineate.data.normalise import Normalise, intensity_from_dict
+from delineate.data.normalise import intensity_from_dict
 from delineate.data.pairs import Pair
 from delineate.data.points import Points
+from delineate.data.preparation import Preparation
 from delineate.data.resize import resize_linear, scaled_shape
 from delineate.data.sample import Sample
+from delineate.data.scaling import Size, tell_of_specks, training_scale, usual_diameter
 from delineate.data.store import Shelf, Stored
 from delineate.data.truth import Encoded, Known, encode_truth, read_truth, unknown
 from delineate.data.truth_files import read_cost
 from delineate.errors import DataError, DelineateError
-from delineate.methods.base import Method
 
 log = logging.getLogger("delineate")
 
-__all__ = ["SCALES", "Preparation", "Sample", "prepare"]
-
-FORMAT = 4
-"""To be raised when another sample is made of the same files: older ones are not used then."""
-
-SCALES = (0.05, 20.0)
-"""Smallest and largest change of scale that a sample is given."""
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """What turns a pair into a sample; all of it is stored with the model.
-
-    Parameters
-    ----------
-    method : encodes the labels, or the image wanted.
-    normalise : of intensities.
-    diameter : common diameter in pixels to which the objects are brought; None keeps the scale.
-    channels : channels that the network takes.
-    select : which channels of the files to use; None uses all.
-    ndim : 2 or 3 spatial axes.
-    axes : axes of the files, where they do not say.
-    normalise_target : of the intensities of the image wanted; None: by the map of the image (of
-        unpaired targets, by its rule).
-    target_channels : which channels of the files of the image wanted to use; None uses all.
-    planes : which planes of Z to use; None uses all.
-    z_channels : whether planes become channels.
-    needs_truth : whether it is an error that nothing is known of an image.
-    """
-
-    method: Method
-    normalise: Normalise
-    diameter: float | None
-    channels: int
-    select: tuple[int, ...] | None
-    ndim: int
-    axes: str | None
-    normalise_target: Normalise | None = None
-    target_channels: tuple[int, ...] | None = None
-    planes: tuple[int, ...] | None = None
-    z_channels: bool = False
-    needs_truth: bool = True
-
-    def key(self, pair: Pair) -> str:
-        """Name of the file that holds the sample of a pair: a hash of all that it depends on.
-
-        Of the method these are the fields that its encoding depends on (`Method.encoding`).
-        """
-        files = [pair.image, pair.labels, pair.classes, pair.soft, pair.target, pair.cost]
-        stamps = [f and _stamp(f) for f in files]
-        others = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "method"}
-        place = (pair.time, pair.plane, pair.only)
-        text = repr((FORMAT, self.method.encoding, others, stamps, *place))
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-    def part(self, pair: Pair, channels: tuple[int, ...] | None) -> Selection:
-        """Which of the channels given, and of the planes, are used of the files of a pair."""
-        planes = self.planes if pair.plane is None else (pair.plane,)
-        return Selection(channels, planes, self.z_channels, self.ndim == 2 and not self.z_channels)
+__all__ = ["Preparation", "Sample", "prepare"]
 
 
 def prepare(
@@ -111,15 +53,20 @@ def prepare(
     """
     cache.mkdir(parents=True, exist_ok=True)
     store.remove_half_files(cache)
-    shelf, samples, masks = Shelf(), [], set()
-    for pair in progress(pairs):
-        try:
-            sample, masked = _prepare_one(pair, preparation, cache, shelf)
-        except DelineateError as error:
-            raise DataError(f"{pair.image}: {error}") from error
-        samples.append(sample)
-        if masked:
-            masks.add(pair.truth("objects"))
+    kept = [_prepared(pair, preparation, cache) for pair in progress(pairs)]
+    sizes = [Size(made.facts["diameter"], made.facts["objects"]) for made in kept]
+    usual = usual_diameter(sizes)
+    for k, pair in enumerate(pairs):
+        if kept[k].facts["scale"] is None:
+            kept[k] = _prepared(pair, preparation, cache, usual)
+    if preparation.diameter is not None:
+        scales = [made.facts["scale"] for made in kept]
+        tell_of_specks(preparation.diameter, [pair.image for pair in pairs], sizes, scales)
+    shelf = Shelf()
+    samples = [
+        _sample(pair, preparation, made, shelf) for pair, made in zip(pairs, kept, strict=True)
+    ]
+    masks = {p.truth("objects") for p, m in zip(pairs, kept, strict=True) if m.facts["masked"]}
     if masks:
         files = {pair.truth("objects") for pair in pairs} - {None}
         log.warning(
@@ -137,15 +84,33 @@ def prepare(
     return samples
 
 
-def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> tuple[Sample, bool]:
-    """The sample, and whether its objects are the several parts of a mask."""
-    path = cache / (how.key(pair) + store.ENDING)
+class _Kept(NamedTuple):
+    """A file of the cache: its header, and what is known of the sample beside the arrays.
+
+    `facts["scale"]` is None, and there are no arrays, where the usual diameter has to be known.
+    """
+
+    path: Path
+    header: store.Header
+    facts: dict[str, Any]
+
+
+def _prepared(pair: Pair, how: Preparation, cache: Path, usual: float | None = None) -> _Kept:
+    """What is prepared of a pair, now or before."""
+    path = cache / (how.key(pair, usual) + store.ENDING)
     header = store.intact(path)
     if header is None:
-        made = _encode(pair, how)
-        store.write(path, made.arrays, {"facts": json.dumps(made.facts)})
+        try:
+            made = _encode(pair, how, usual)
+            store.write(path, made.arrays, {"facts": json.dumps(made.facts)})
+        except DelineateError as error:
+            raise DataError(f"{pair.image}: {error}") from error
         header = store.read_header(path)
-    facts = json.loads(header.notes["facts"])
+    return _Kept(path, header, json.loads(header.notes["facts"]))
+
+
+def _sample(pair: Pair, how: Preparation, kept: _Kept, shelf: Shelf) -> Sample:
+    path, header, facts = kept
     shapes = {name: shape for name, (_, shape, _) in header.arrays.items()}
     spatial = shapes["image" if shapes["image"][0] else "targets"][1:]
 
@@ -155,13 +120,13 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> tup
     labels: Any = held("labels") or _Zeros(spatial)
     points: Any = _Held(held("places"), held("starts"))
     own, wanted = (facts[key] for key in ("intensity", "target_intensity"))
-    sample = Sample(
+    return Sample(
         pair.name,
         held("image"),
         held("targets"),
         labels,
         held("centres"),
-        facts["diameter"],
+        float("nan") if facts["specks"] else facts["diameter"],
         facts["scale"],
         pair.weight,
         points,
@@ -173,7 +138,6 @@ def _prepare_one(pair: Pair, how: Preparation, cache: Path, shelf: Shelf) -> tup
         None if own is None else intensity_from_dict(own),
         facts["counts"],
     )
-    return sample, facts["masked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +168,7 @@ class _Made(NamedTuple):
     facts: dict[str, Any]
 
 
-def _encode(pair: Pair, how: Preparation) -> _Made:
-    from delineate.labels import median_diameter
-
+def _encode(pair: Pair, how: Preparation, usual: float | None) -> _Made:
     pixels = None if pair.only == "target" else _read_image(pair, how)
     select = how.part(pair, how.target_channels)
     spatial = () if pixels is None else pixels.shape[1:]
@@ -217,11 +179,12 @@ def _encode(pair: Pair, how: Preparation) -> _Made:
     if len(spatial) != how.ndim:
         raise DataError(f"it has {len(spatial)} spatial axes, the network is {how.ndim}D")
     of_objects = known is not None and known.image is None
-    diameter = median_diameter(known.objects) if known is not None and of_objects else float("nan")
-    scale = 1.0
-    if how.diameter is not None and np.isfinite(diameter):
-        scale = float(np.clip(how.diameter / diameter, *SCALES))
-    shape = scaled_shape(spatial, scale)
+    size = Size.of(known.objects) if known is not None and of_objects else Size(float("nan"), 0)
+    facts: dict[str, Any] = {**size._asdict(), "scale": None}
+    scaled = training_scale(how.diameter, size, usual)
+    if scaled is None:
+        return _Made({}, facts)
+    shape = scaled_shape(spatial, scaled.scale)
     seen = None if pixels is None else map_image(pixels, how.normalise, "the image")
     image = np.zeros((0, *shape), np.float32)
     if seen is not None:
@@ -235,9 +198,8 @@ def _encode(pair: Pair, how: Preparation) -> _Made:
     else:
         normalised = None if wanted is None else wanted.normalised()
         truth = encode_truth(known._replace(image=normalised), how.method, shape)
-    facts = {
-        "diameter": float(diameter),
-        "scale": scale,
+    facts |= {
+        **scaled._asdict(),
         "intensity": None if seen is None else seen.to_dict(),
         "target_intensity": None if wanted is None else wanted.to_dict(),
         "dtype": "" if known is None or known.image is None else str(known.image.dtype),
@@ -294,11 +256,3 @@ def _arrays(truth: Encoded) -> dict[str, NDArray[Any]]:
         "cost": truth.cost,
     }
     return {name: array for name, array in found.items() if array is not None}
-
-
-def _stamp(path: Path) -> tuple[str, int, int]:
-    """Name, time of the last change and size of a file, or of all files of an OME-Zarr."""
-    files = [f for f in path.rglob("*") if f.is_file()] if path.is_dir() else [path]
-    stats = [f.stat() for f in files]
-    changed = max((s.st_mtime_ns for s in stats), default=0)
-    return str(path.resolve()), changed, sum(s.st_size for s in stats)
