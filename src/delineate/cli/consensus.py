@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from delineate.cli.axes import axes_help
-from delineate.cli.predict import plural
 from delineate.cli.progress import RunProgress, say
+from delineate.words import plural
 
 if TYPE_CHECKING:
     from delineate.consensus.settings import ConsensusSettings
@@ -109,6 +109,11 @@ def consensus(
         )
     for line in run.lines():
         print(line)
+    for remark in run.remarks:
+        say(f"note: {remark}")
+    noted = sum(bool(image.note) for image in run.images)
+    if noted:
+        say(f"notes on {plural(noted, 'image')}: see {out / 'images.csv'}")
     say(f"{plural(len(run.images), 'image')} → {out / 'report.html'}")
     for line in _trainings(settings, out, images) if run.images else ():
         say(line)

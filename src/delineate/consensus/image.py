@@ -18,6 +18,7 @@ from delineate.consensus.agreement import (
 )
 from delineate.consensus.estimate import confusion_with, sensitivity_of
 from delineate.consensus.fuse import FusedObjects, fuse_objects
+from delineate.consensus.inverted import Inverted, inverted
 from delineate.consensus.majority import majority
 from delineate.consensus.masks import Mask
 from delineate.consensus.staple import staple
@@ -160,12 +161,13 @@ def _result(
     converged: bool,
     left_out: int | None,
 ) -> ImageConsensus:
-    pixels = estimate.labels.size
+    pixels, experts = estimate.labels.size, tuple(masks)
+    turned = inverted(found, pixels) if confusion.shape[-1] == 2 else ()
     if found.uncounted:
         confusion = np.full_like(confusion, np.nan)
     return ImageConsensus(
         name=name,
-        experts=tuple(masks),
+        experts=experts,
         missing=tuple(missing),
         pixels=pixels,
         undecided=undecided,
@@ -178,12 +180,18 @@ def _result(
         specificity=np.asarray(confusion[:, 0, 0]),
         agreement=found,
         left_out=left_out,
-        note="; ".join(_notes(tuple(masks), found, estimate, undecided, converged)),
+        inverted=tuple(experts[i.expert] for i in turned),
+        note="; ".join(_notes(experts, found, estimate, turned, undecided, converged)),
     )
 
 
 def _notes(
-    experts: Sequence[str], found: Agreement, estimate: Annotation, undecided: int, converged: bool
+    experts: Sequence[str],
+    found: Agreement,
+    estimate: Annotation,
+    turned: Sequence[Inverted],
+    undecided: int,
+    converged: bool,
 ) -> list[str]:
     """What a person should know about an image."""
     notes = [found.uncounted] if found.uncounted else []
@@ -194,9 +202,11 @@ def _notes(
         notes.append(f"no two experts share a pixel: there is no agreement, and {rest}")
     elif not estimate.n_objects and not found.uncounted:
         notes.append("the estimate is empty, though experts drew something")
+    notes += [i.note(experts[i.expert]) for i in turned]
     notes += [
         f"the mask of {experts[stranger]} fits that of nobody else: is it of another image?"
         for stranger in found.strangers
+        if stranger not in [i.expert for i in turned]
     ]
     if not converged:
         notes.append("STAPLE did not come to rest")

@@ -40,6 +40,7 @@ class ImageConsensus:
     sensitivity, specificity : (experts,).
     agreement : with the estimate and between experts.
     left_out : objects that too few experts drew; None where no objects were fused.
+    inverted : experts whose mask looks inverted.
     note : what a person should know, or "".
     """
 
@@ -57,6 +58,7 @@ class ImageConsensus:
     specificity: NDArray[np.float64]
     agreement: Agreement
     left_out: int | None = None
+    inverted: tuple[str, ...] = ()
     note: str = ""
 
 

@@ -14,7 +14,8 @@ from delineate.consensus.tables import MEASURES, ImageConsensus
 from delineate.metrics import Interval
 from delineate.review.agreement_about import notes, settings
 from delineate.review.agreement_charts import Column, matrix, strip, swatch
-from delineate.review.page import NONE, cell, duration, masthead, moment_html, percent, plural
+from delineate.review.page import NONE, cell, duration, masthead, moment_html, percent
+from delineate.words import plural
 
 if TYPE_CHECKING:
     from delineate.review.agreement import AgreementReport
@@ -63,7 +64,7 @@ def header(report: AgreementReport) -> str:
 
 
 def _notice(report: AgreementReport) -> str:
-    """Failures and images that a person should look at."""
+    """Failures, remarks, and images that a person should look at."""
     parts = []
     if report.failed:
         total = len(report.images) + len(report.failed)
@@ -72,6 +73,7 @@ def _notice(report: AgreementReport) -> str:
             f"{'is' if len(report.failed) == 1 else 'are'} in none of the numbers here. "
             '<a href="#failures">What went wrong</a>'
         )
+    parts += [escape(str(remark)) for remark in report.facts.get("remarks", ())]
     same: dict[str, list[str]] = {}
     for image in report.images:
         if image.note:

@@ -32,6 +32,7 @@ from delineate.runs.consensus_outputs import (
     write_result,
     write_tables,
 )
+from delineate.runs.consensus_remarks import remarks
 from delineate.runs.layout import file_sha256, remove
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ log = logging.getLogger("delineate")
 
 @dataclass(frozen=True, eq=False)
 class ConsensusRun:
-    """What `consensus_folder` found: images done and failed, and summaries over all images."""
+    """What `consensus_folder` found: images done and failed, summaries, remarks on the whole."""
 
     folder: Path
     experts: tuple[str, ...]
@@ -50,6 +51,7 @@ class ConsensusRun:
     failed: tuple[tuple[str, str], ...]
     single: Mapping[str, Summary]
     double: Mapping[tuple[str, str], Summary]
+    remarks: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The experts against the estimate as text, one a line, means with 95 % intervals."""
@@ -170,7 +172,10 @@ def consensus_folder(
         if listener:
             listener.finished(name, outcome)
     single, double = summaries(done, found.experts)
-    run = ConsensusRun(out, found.experts, tuple(done), tuple(failed), single, double)
+    run = ConsensusRun(
+        out, found.experts, tuple(done), tuple(failed), single, double,
+        remarks(done, found.experts),
+    )  # fmt: skip
     write_tables(run, settings, objects)
     facts = {
         "schema": SCHEMA,
@@ -180,6 +185,7 @@ def consensus_folder(
         "settings": described,
         "images": None if images is None else str(Path(images).resolve()),
         "rules": rules,
+        "remarks": run.remarks,
         "versions": versions(),
         "inputs": records,
     }
