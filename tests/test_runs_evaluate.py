@@ -91,6 +91,23 @@ def test_movies_are_scored_frame_by_frame(tmp_path):
     assert list(table["mAP"]) == [1, 1, 0]
 
 
+@pytest.mark.parametrize("classes", [None, 2])
+def test_images_without_truth_are_told_and_the_others_scored(tmp_path, classes):
+    for name in "abc":
+        write(tmp_path / "found", f"{name}.tif", squares())
+    write(tmp_path / "truth", "b_mask.tif", squares())
+    found = evaluate_folder(
+        tmp_path / "found", tmp_path / "truth", tmp_path / "out", classes=classes
+    )
+    assert [r["image"] for r in rows(tmp_path / "out" / "scores.csv")] == ["b"]
+    assert (found.missing, found.without, found.failed) == (0, ("a", "c"), ())
+    told = "not scored, without truth: 2 of the predictions (the first is a)"
+    assert told in found.lines()
+    (tmp_path / "truth" / "b_mask.tif").rename(tmp_path / "truth" / "B_mask.tif")
+    with pytest.raises(DataError, match=r"called a, b …, the true files B; give .* the same name"):
+        evaluate_folder(tmp_path / "found", tmp_path / "truth", tmp_path / "out", classes=classes)
+
+
 def test_what_does_not_fit_is_named(tmp_path):
     write(tmp_path / "truth", "a.tif", np.zeros((3, 8, 8), np.uint16), axes="TYX")
     write(tmp_path / "found", "a.tif", np.zeros((8, 8), np.uint16))

@@ -133,12 +133,29 @@ def test_names_of_inputs_and_targets_in_one_folder(tmp_path: Path) -> None:
     assert single.tables.images["psnr"] == pytest.approx(image_scores(prediction, true, 500).psnr)
 
 
+def test_images_without_truth_are_told_and_the_others_scored(tmp_path: Path) -> None:
+    prediction, true = scene((20, 20))
+    run = tmp_path / "run"
+    for name in "abc":
+        put(run / "results" / f"{name}.tif", prediction)
+    record(run, *"abc")
+    for name in "bd":
+        put(tmp_path / "true" / f"{name}.tif", true)
+    found = evaluate_images(run, tmp_path / "true", tmp_path / "out")
+    assert [row["image"] for row in rows(tmp_path / "out" / "scores.csv")] == ["b"]
+    assert (found.missing, found.without) == (1, ("a", "c"))
+    assert found.lines()[-2:] == [
+        "not scored, since not predicted: 1 of the true images",
+        "not scored, without truth: 2 of the predictions (the first is a)",
+    ]
+
+
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     prediction, true = scene((20, 24))
     found, truth, out = tmp_path / "found", tmp_path / "true", tmp_path / "out"
     put(found / "a.tif", prediction)
     put(truth / "b.tif", true)
-    with pytest.raises(DataError, match=r"no truth.*first is a"):
+    with pytest.raises(DataError, match=r"none .* has a truth.*called a, the true files b; give"):
         evaluate_images(found, truth, out)
     put(truth / "a.tif", true[1:])
     with pytest.raises(ImageError, match=r"a\.tif.*\(20, 24\).*\(19, 24\)"):

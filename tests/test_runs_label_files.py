@@ -50,8 +50,8 @@ def test_what_is_exported_of_a_data_set_comes_back_like_it(tmp_path: Path) -> No
 
 def test_predictions_and_truth_of_data_sets_pair(tmp_path: Path) -> None:
     first, second = dataset(tmp_path / "one"), dataset(tmp_path / "two")
-    pairs, missing = pair_labels(first, second)
-    assert missing == 0
+    pairs, missing, without = pair_labels(first, second)
+    assert (missing, without) == (0, ())
     assert [(p.name, p.predicted, p.truth) for p in pairs] == [
         (n, first / "labels" / f"{n}.tif", second / "labels" / f"{n}.tif") for n in ("a", "day 2/b")
     ]

@@ -55,7 +55,7 @@ def evaluate(
     truth
         A folder of label files with the same names (or names ending in _masks, _labels …), or of
         images (or names ending in _GT), or one file, or a folder that holds images/ and labels/, or
-        images/ and targets/.
+        images/ and targets/. Some images may lack theirs: they are told, and the others scored.
     out
         Folder for the tables and the picture; by default the folder of the run, or for other
         predictions a folder beside them whose name ends in -scores.

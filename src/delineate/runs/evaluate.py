@@ -28,7 +28,16 @@ from delineate.metrics import (
 from delineate.recipe import Recipe
 from delineate.runs.layout import label_files, label_folder, read_json
 from delineate.runs.predict import Listener
-from delineate.runs.scored import NotScored, labels_by_image, score_each, scores_table, told
+from delineate.runs.scored import (
+    NotScored,
+    Paired,
+    labels_by_image,
+    nothing_pairs,
+    score_each,
+    scores_table,
+    told,
+    without_truth,
+)
 from delineate.runs.wanted import Wanted, wanted_of
 
 
@@ -36,7 +45,8 @@ from delineate.runs.wanted import Wanted, wanted_of
 class Evaluation:
     """Tables of scores; `missing` true label files had no prediction, `failed` cannot be scored.
 
-    Of the true files, `masks` hold masks of several parts, and `undecided` pixels were left out.
+    Of `without`, names of predictions, there is no truth. Of the true files, `masks` hold masks of
+    several parts, and `undecided` pixels were left out.
     """
 
     tables: ScoreTables
@@ -44,6 +54,7 @@ class Evaluation:
     masks: int = 0
     undecided: int = 0
     failed: tuple[NotScored, ...] = ()
+    without: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The summary as text, one score a line: mean over images and pooled, with intervals."""
@@ -76,6 +87,7 @@ class Evaluation:
             lines.append(f"undecided pixels of the truth, not scored: {self.undecided:,}")
         if self.missing:
             lines.append(f"not scored, since not predicted: {self.missing} of the true label files")
+        lines += without_truth(self.without)
         return lines + told(self.failed, "label files")
 
 
@@ -87,8 +99,8 @@ class LabelPair(NamedTuple):
     truth: Path
 
 
-def pair_labels(predicted: Path, truth: Path, room: str = "labels") -> tuple[list[LabelPair], int]:
-    """Label files with the same name, and how many true ones have no prediction.
+def pair_labels(predicted: Path, truth: Path, room: str = "labels") -> Paired[LabelPair]:
+    """Label files with the same name; some of either side may have no counterpart.
 
     Parameters
     ----------
@@ -96,21 +108,18 @@ def pair_labels(predicted: Path, truth: Path, room: str = "labels") -> tuple[lis
 
     Raises
     ------
-    DataError : a prediction has no truth, or names do not match at all.
+    DataError : no prediction has a truth.
     """
     if predicted.is_file() and truth.is_file():
-        return [LabelPair(truth.stem, predicted, truth)], 0
+        return Paired([LabelPair(truth.stem, predicted, truth)], 0)
     truth = label_folder(truth)
     true = labels_by_image(truth, find_images(truth))
     found = labels_by_image(predicted, label_files(predicted, room))
+    pairs = [LabelPair(name, found[name], true[name]) for name in found if name in true]
+    if not pairs:
+        raise DataError(nothing_pairs(predicted, sorted(found), truth, sorted(true)))
     without = sorted(set(found) - set(true))
-    if without:
-        raise DataError(
-            f"{len(without)} predictions of {predicted} have no truth in {truth}, the first is "
-            f"{without[0]}; truth has for instance {next(iter(sorted(true)))}"
-        )
-    pairs = [LabelPair(name, found[name], true[name]) for name in found]
-    return pairs, len(set(true) - set(found))
+    return Paired(pairs, len(set(true) - set(found)), tuple(without))
 
 
 def evaluate_folder(
@@ -128,6 +137,7 @@ def evaluate_folder(
     """Score labels or classes: scores.csv, summary.csv and scores.png in `out`.
 
     Files that cannot be scored stand in scores.csv with their error, and the others are scored.
+    Predictions may lack their truth.
 
     Numbers of predicted files are ids of objects. Of true files, too, unless they hold masks, whose
     connected parts are the objects; pixels that a consensus left undecided are background on both
@@ -146,7 +156,7 @@ def evaluate_folder(
 
     Raises
     ------
-    DataError : files do not pair.
+    DataError : no files pair.
     LabelError, ReadError, AxesError : of no image can the files be scored: shapes differ, or they
         hold no labels; the message names them.
     """
@@ -154,7 +164,7 @@ def evaluate_folder(
 
     if (method := _of_classes(Path(predicted), classes, allow_imports)) is not None:
         return _evaluate_classes(Path(predicted), Path(truth), Path(out), method, seed, listener)
-    pairs, missing = pair_labels(Path(predicted), Path(truth))
+    pairs, missing, without = pair_labels(Path(predicted), Path(truth))
     wanted = wanted_of(Path(predicted))
     found, failed = score_each(
         {pair.name: pair for pair in pairs},
@@ -168,7 +178,7 @@ def evaluate_folder(
         np.stack([s.ap for s in scores.values()]), Path(out) / "scores.png", names=list(scores)
     )
     masks, undecided = (sum(getattr(f, k) for f in found.values()) for k in ("mask", "undecided"))
-    return Evaluation(tables, missing, masks, undecided, failed)
+    return Evaluation(tables, missing, masks, undecided, failed, without)
 
 
 class _Scored(NamedTuple):
@@ -256,7 +266,7 @@ def _evaluate_classes(
     """Score images of classes: Dice, IoU and the average precision of the connected parts."""
     from delineate.review.class_scores import class_scores_figure
 
-    pairs, missing = pair_labels(predicted, truth, "classes")
+    pairs, missing, without = pair_labels(predicted, truth, "classes")
     wanted = wanted_of(predicted)
 
     def score(pair: LabelPair) -> tuple[dict[str, dict[str, float]], str]:
@@ -274,4 +284,4 @@ def _evaluate_classes(
     tables = mean_table(scores, np.random.default_rng(seed))
     _write(out, tables, failed)
     class_scores_figure(tables.images, out / "scores.png")
-    return Evaluation(tables, missing, failed=failed)
+    return Evaluation(tables, missing, failed=failed, without=without)

@@ -32,7 +32,7 @@ from delineate.runs.image_pairs import (
     pair_images,
 )
 from delineate.runs.predict import Listener
-from delineate.runs.scored import NotScored, score_each, scores_table, told
+from delineate.runs.scored import NotScored, score_each, scores_table, told, without_truth
 from delineate.runs.segmenter import Segmenter
 from delineate.runs.wanted import Wanted, wanted_of
 
@@ -49,13 +49,15 @@ _RELATIVE = (
 class ImageEvaluation:
     """Tables of scores, see `image_table`; `missing` true images had no prediction.
 
-    `failed` cannot be scored. `relative`: results have the units of their own images.
+    Of `without`, names of predictions, there is no truth. `failed` cannot be scored. `relative`:
+    results have the units of their own images.
     """
 
     tables: ScoreTables
     missing: int
     failed: tuple[NotScored, ...] = ()
     relative: bool = False
+    without: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The summary as text, one score a line: mean over images and pooled, with intervals."""
@@ -83,6 +85,7 @@ class ImageEvaluation:
             lines.append(f"objects in all: {true} in the true images, {found} in the predicted")
         if self.missing:
             lines.append(f"not scored, since not predicted: {self.missing} of the true images")
+        lines += without_truth(self.without)
         if self.relative:
             lines.append(_RELATIVE)
         return lines + told(self.failed, "images")
@@ -129,6 +132,7 @@ def evaluate_images(
     """Score images: scores.csv, summary.csv and scores.png in `out`; columns see `image_table`.
 
     Images that cannot be scored stand in scores.csv with their error, and the others are scored.
+    Predictions may lack their truth.
 
     In the folder of the run itself, its report is written anew with the scores.
 
@@ -155,12 +159,12 @@ def evaluate_images(
 
     Raises
     ------
-    DataError : files do not pair.
+    DataError : no files pair.
     ReadError, AxesError, ImageError : no image can be scored: files cannot be read, or do not fit
         each other; the message names them.
     ModelError : the segmenter does not segment.
     """
-    pairs, missing = pair_images(Path(predicted), Path(truth))
+    pairs, missing, without = pair_images(Path(predicted), Path(truth))
     names: tuple[str, ...] = ()
     wanted = wanted_of(Path(predicted)) if pairs[0].of_run else NOTHING_SAID
     channels, planes = (None if p is None else tuple(p) for p in (truth_channels, truth_planes))
@@ -202,7 +206,7 @@ def evaluate_images(
         from delineate.review.report import write_report
 
         write_report(folder)  # it shows the scores
-    return ImageEvaluation(tables, missing, failed, relative)
+    return ImageEvaluation(tables, missing, failed, relative, without)
 
 
 def _row(

@@ -16,6 +16,7 @@ from delineate.image import Image
 from delineate.io import ImageFile, find_images, read
 from delineate.metrics import best_scale
 from delineate.runs.layout import check_finished, label_files, read_json
+from delineate.runs.scored import Paired, nothing_pairs
 from delineate.runs.wanted import Wanted
 
 NOTHING_SAID = Wanted()
@@ -115,8 +116,8 @@ def _has_images(predicted: Path) -> bool:
     return is_run and (predicted / "results").is_dir()
 
 
-def pair_images(predicted: Path, truth: Path) -> tuple[list[ImagePair], int]:
-    """Predicted images with the true ones of their names, and how many truths have no prediction.
+def pair_images(predicted: Path, truth: Path) -> Paired[ImagePair]:
+    """Predicted images with the true ones of their names; some may have no counterpart.
 
     Parameters
     ----------
@@ -127,7 +128,7 @@ def pair_images(predicted: Path, truth: Path) -> tuple[list[ImagePair], int]:
 
     Raises
     ------
-    DataError : a prediction has no truth.
+    DataError : no prediction has a truth.
     ReadError : there are no images, or the run is not finished.
     """
     check_finished(predicted)
@@ -140,17 +141,18 @@ def pair_images(predicted: Path, truth: Path) -> tuple[list[ImagePair], int]:
     else:
         true = {image.name: image.path for image in find_images(truth)}
     used = {image.name: _truth_name(image.name, true) for image in found}
-    without = [name for name, other in used.items() if other is None]
-    if without:
-        raise DataError(
-            f"{len(without)} predicted images of {predicted} have no truth in {truth}, the first "
-            f"is {without[0]}; truth has for instance {next(iter(sorted(true)))}"
-        )
-    pairs = [_pair(image, true[used[image.name] or ""], predicted, of_run) for image in found]
+    pairs = [
+        _pair(image, true[name], predicted, of_run)
+        for image in found
+        if (name := used[image.name]) is not None
+    ]
+    if not pairs:
+        raise DataError(nothing_pairs(predicted, sorted(used), truth, sorted(true)))
     rest = set(true) - set(used.values())
     if any(name and name.endswith(_TARGET) for name in used.values()):
         rest = {name for name in rest if name.endswith(_TARGET)}
-    return pairs, len(rest)
+    without = tuple(sorted(name for name, other in used.items() if other is None))
+    return Paired(pairs, len(rest), without)
 
 
 def _truth_name(name: str, true: dict[str, Path]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,40 @@ def labels_by_image(source: Path, files: Iterable[ImageFile]) -> dict[str, Path]
             raise DataError(f"{source}: two label files for {name}: {names[name]}, {file.path}")
         names[name] = file.path
     return names
+
+
+class Paired(NamedTuple, Generic[Pair]):
+    """Predictions with their truth, and what has no counterpart.
+
+    `missing` true files have no prediction; of `without`, names of predictions, there is no truth.
+    """
+
+    pairs: list[Pair]
+    missing: int
+    without: tuple[str, ...] = ()
+
+
+def nothing_pairs(predicted: Path, names: Sequence[str], truth: Path, known: Sequence[str]) -> str:
+    """What to say where no prediction has a truth, and what to do.
+
+    Parameters
+    ----------
+    names, known : of the predictions and of the true files; one of each at least.
+    """
+    return (
+        f"none of the predictions of {predicted} has a truth in {truth}: they are called "
+        f"{', '.join(names[:2])}{' …' if len(names) > 2 else ''}, the true files "
+        f"{', '.join(known[:2])}{' …' if len(known) > 2 else ''}; give files of the same image the "
+        "same name, but for their ending"
+    )
+
+
+def without_truth(names: Sequence[str]) -> list[str]:
+    """The line that tells which predictions have no truth; none where all have one."""
+    if not names:
+        return []
+    first = names[0] if len(names) == 1 else f"the first is {names[0]}"
+    return [f"not scored, without truth: {len(names)} of the predictions ({first})"]
 
 
 class NotScored(NamedTuple):
