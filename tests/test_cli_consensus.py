@@ -137,7 +137,7 @@ def test_one_bad_image_is_told_and_the_status_says_so(
     assert "2 images failed" in errors
     status = {row["image"]: row for row in rows(out / "images.csv")}
     assert status["cell0"]["status"] == "done"
-    assert "different sizes: anna 64 × 72, ben 32 × 72" in status["cell1"]["error"]
+    assert "different sizes: ben 32 × 72, but 64 × 72 of anna and carla" in status["cell1"]["error"]
     assert "--classes NUMBER" in status["cell2"]["error"]
     assert sorted(p.stem for p in (out / "labels").iterdir()) == ["cell0"]
     assert "different sizes" in (out / "report.html").read_text(encoding="utf-8")

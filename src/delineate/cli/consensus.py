@@ -30,6 +30,7 @@ def consensus(
     undecided: int = 0,
     images: Path | None = None,
     axes: Annotated[str | None, Parameter(help=axes_help("masks"))] = None,
+    skip_odd_sizes: bool = False,
     overwrite: bool = False,
 ) -> int:
     """Estimate one ground truth from the masks of several experts, and show how far they agree.
@@ -90,13 +91,18 @@ def consensus(
         nothing is left of the foreground, or of two equal votes.
     images
         Folder of the images, shown under the outlines in the report.
+    skip_odd_sizes
+        Leave out masks of another size than most of an image (where no size has most, than the
+        image), as if the expert had none, instead of the whole image; a note says whose.
     overwrite
         Replace the results of an earlier consensus with other settings.
     """
     from delineate.consensus.settings import ConsensusSettings
     from delineate.runs.consensus import consensus_folder
 
-    settings = ConsensusSettings(method, classes, objects, support, iou, undecided, axes)
+    settings = ConsensusSettings(
+        method, classes, objects, support, iou, undecided, axes, skip_odd_sizes
+    )
     with RunProgress("fusing") as progress:
         run = consensus_folder(
             experts,

@@ -86,6 +86,7 @@ def fuse_image(
     support: float | None = None,
     iou: float = 0.25,
     undecided: int = 0,
+    notes: Sequence[str] = (),
 ) -> Fusion:
     """Fuse the masks of one image.
 
@@ -96,6 +97,7 @@ def fuse_image(
     missing : experts who did not.
     method, n_classes, undecided : as in `staple` and `majority`.
     objects, support, iou : fuse objects, as in `fuse_objects`.
+    notes : what is known already that a person should know.
 
     Notes
     -----
@@ -119,7 +121,7 @@ def fuse_image(
         found = agreement(each, estimate)
         result = _result(
             name, masks, missing, estimate, found, confusion, fused.undecided, 0, True,
-            fused.n_left_out,
+            fused.n_left_out, notes,
         )  # fmt: skip
         return Fusion(result, fused.labels, fused.probability, annotations, estimate, fused)
     fuse = staple if method == "staple" else majority
@@ -138,7 +140,7 @@ def fuse_image(
         confusion = np.full_like(confusion, np.nan)
     result = _result(
         name, masks, missing, estimate, found, confusion, truth_of.undecided,
-        truth_of.iterations, truth_of.converged, None,
+        truth_of.iterations, truth_of.converged, None, notes,
     )  # fmt: skip
     soft = truth_of.foreground if n == 2 else truth_of.probability
     return Fusion(result, truth_of.classes, soft, annotations, estimate)
@@ -160,6 +162,7 @@ def _result(
     iterations: int,
     converged: bool,
     left_out: int | None,
+    notes: Sequence[str],
 ) -> ImageConsensus:
     pixels, experts = estimate.labels.size, tuple(masks)
     turned = inverted(found, pixels) if confusion.shape[-1] == 2 else ()
@@ -181,7 +184,7 @@ def _result(
         agreement=found,
         left_out=left_out,
         inverted=tuple(experts[i.expert] for i in turned),
-        note="; ".join(_notes(experts, found, estimate, turned, undecided, converged)),
+        note="; ".join([*notes, *_notes(experts, found, estimate, turned, undecided, converged)]),
     )
 
 

@@ -21,6 +21,7 @@ class ConsensusSettings:
     iou : smallest mean IoU of objects that are taken for one.
     undecided : value of undecided pixels, 0 to 255.
     axes : axes of files that do not say.
+    skip_odd_sizes : leave out masks of another size than most of their image.
 
     Raises
     ------
@@ -34,6 +35,7 @@ class ConsensusSettings:
     iou: float = 0.25
     undecided: int = 0
     axes: str | None = None
+    skip_odd_sizes: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in ("staple", "majority"):
@@ -83,4 +85,9 @@ class ConsensusSettings:
             rules.append("Objects are the connected parts of a class, corners included.")
         if not self.objects and self.undecided >= (self.classes or 2):
             rules.append("Undecided pixels are left out of the agreement with the estimate.")
+        if self.skip_odd_sizes:
+            rules.append(
+                "Masks of another size than most of an image (where no size has most, than the "
+                "image) are left out, as if the expert had none; a note says whose."
+            )
         return rules

@@ -31,7 +31,7 @@ class ImageConsensus:
     Parameters
     ----------
     name : of the image.
-    experts, missing : who annotated it, and who did not.
+    experts, missing : whose masks were fused, and whose were not.
     pixels, undecided : numbers of pixels.
     n_objects : in the estimate.
     foreground : share of the pixels.

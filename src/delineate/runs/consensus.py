@@ -15,12 +15,13 @@ import numpy as np
 
 from delineate.consensus.experts import ExpertFiles, find_experts
 from delineate.consensus.image import fuse_image, rules_of_agreement
-from delineate.consensus.masks import Mask, is_picture, read_mask
+from delineate.consensus.masks import is_picture, read_mask
 from delineate.consensus.settings import ConsensusSettings
+from delineate.consensus.sizes import SameSize, of_one_size
 from delineate.consensus.tables import ImageConsensus, Summary, summaries
 from delineate.data.layouts import LABEL_SUFFIXES
-from delineate.errors import DataError, DelineateError, LabelError
-from delineate.io import find_images
+from delineate.errors import DataError, DelineateError
+from delineate.io import find_images, read
 from delineate.runs.consensus_outputs import (
     ROOMS,
     SCHEMA,
@@ -147,17 +148,20 @@ def consensus_folder(
         record: dict[str, Any] = {"name": name, "status": "done", "error": None, "experts": {}}
         records.append(record)
         try:
-            masks = _read_masks(files, settings)
+            masks, left_out, note = _read_masks(files, settings, pictures.get(name))
             fusion = fuse_image(
-                name, masks, found.missing(name), settings.method, settings.classes,
-                settings.objects, settings.support, settings.iou, settings.undecided,
+                name, masks, [e for e in found.experts if e not in masks], settings.method,
+                settings.classes, settings.objects, settings.support, settings.iou,
+                settings.undecided, [note] if note else [],
             )  # fmt: skip
             write_result(out, fusion, masks, found.experts, pictures.get(name))
             record["experts"] = {
                 e: {"path": str(p.resolve()), "sha256": file_sha256(p), "kind": masks[e].kind,
                     "values": masks[e].values}
                 for e, p in files.items()
+                if e in masks
             }  # fmt: skip
+            record["left_out"] = {e: str(files[e].resolve()) for e in left_out}
             done.append(fusion.result)
             objects += fusion.object_rows()
             outcome = _outcome(fusion.result)
@@ -218,8 +222,10 @@ def _pictures(images: str | Path | None, found: ExpertFiles) -> dict[str, Path]:
     return files
 
 
-def _read_masks(files: Mapping[str, Path], settings: ConsensusSettings) -> dict[str, Mask]:
-    """Masks of one image by expert.
+def _read_masks(
+    files: Mapping[str, Path], settings: ConsensusSettings, picture: Path | None
+) -> SameSize:
+    """Masks of one image, of one size, by expert.
 
     Raises
     ------
@@ -229,11 +235,17 @@ def _read_masks(files: Mapping[str, Path], settings: ConsensusSettings) -> dict[
         expert: read_mask(path, settings.classes, objects=settings.objects, axes=settings.axes)
         for expert, path in files.items()
     }
-    shapes = {expert: mask.pixels.shape for expert, mask in masks.items()}
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{e} {' × '.join(map(str, s))}" for e, s in shapes.items())
-        raise LabelError(f"the masks of the experts have different sizes: {listed}")
-    return masks
+    differ = len({mask.pixels.shape for mask in masks.values()}) > 1
+    image = _size(picture) if differ and picture is not None else None
+    return of_one_size(masks, image, settings.skip_odd_sizes)
+
+
+def _size(picture: Path) -> tuple[int, ...] | None:
+    """Size of an image; None where it cannot be read."""
+    try:
+        return read(picture).spatial_shape
+    except DelineateError:
+        return None
 
 
 def _outcome(image: ImageConsensus) -> str:
