@@ -31,6 +31,19 @@ def test_the_model_finds_the_scale(field: tuple[np.ndarray, np.ndarray]) -> None
     assert found.labels.max() == 10
 
 
+@pytest.mark.parametrize("where", [[0], [4], [1, 3]])
+def test_the_scale_of_a_stack_is_found_where_it_shows_something(
+    field: tuple[np.ndarray, np.ndarray], where: list[int]
+) -> None:
+    """By an empty middle plane the first guess of 32 pixels stayed."""
+    stack = np.zeros((5, *field[0].shape), np.uint8)
+    stack[where] = field[0]
+    model = dome_model(knows_scale=32.0)
+    found = model.predict(stack, axes="ZYX", options=EXACT)
+    alone = model.predict(field[0], options=EXACT)
+    assert found.diameter == pytest.approx(alone.diameter, rel=0.05)
+
+
 def test_a_guess_never_blows_up_the_image() -> None:
     """Nothing is found to refine the first guess of two pixels, ten times less than common."""
     found = dome_model(knows_scale=0.1).predict(np.zeros((40, 40), np.uint8), options=EXACT)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from delineate.data.resize import resize_linear, scaled_shape
-from delineate.inference.scale import FACTORS, ScaleModel, fit_scale, ridge
+from delineate.inference.scale import FACTORS, ScaleModel, busiest_planes, fit_scale, ridge
 
 
 class Grain:
@@ -87,3 +87,22 @@ def test_too_few_images_that_can_be_shown_teach_nothing() -> None:
     assert fitted(Grain(), images, [8.0] * 6) is None
     assert fitted(Grain(), images[:1] * 4, [8.0] * 4) is None
     assert fitted(Grain(), images[:1] * 6, [8.0] * 4 + [float("nan")] * 2) is None
+
+
+def test_planes_of_the_largest_contrast_are_told_from_empty_ones() -> None:
+    rng = np.random.default_rng(0)
+    stack = rng.normal(100, 5, (1, 9, 64, 64)).astype(np.float32)
+    stack[:, 6] += 80 * (grains((64, 64), 8, 0) > 0.5)
+    assert busiest_planes(stack) == [6]
+    stack[:, 1] += 60 * (grains((64, 64), 8, 1) > 0.5)
+    assert busiest_planes(stack) == [6, 1]
+    stack[:, 3] += 70 * (grains((64, 64), 8, 2) > 0.5)
+    stack[:, 4] += 50 * (grains((64, 64), 8, 2) > 0.5)
+    assert busiest_planes(stack) == [6, 3, 1]
+    stack[0, 8, 8, 8] = 60000  # a hot pixel
+    assert 8 not in busiest_planes(stack)
+    weak = np.concatenate([stack / 1000, np.full_like(stack, 7)])
+    assert busiest_planes(weak) == busiest_planes(stack)
+    flat = np.zeros((2, 4, 5, 5), np.uint8)
+    assert busiest_planes(flat) == [0, 1, 2]
+    assert busiest_planes(flat[:, :1]) == [0]

@@ -22,7 +22,7 @@ from delineate.inference.diameter import check_diameter, diameter_in_pixels
 from delineate.inference.posterior import Posterior, mean_features
 from delineate.inference.prediction import Prediction, over_time
 from delineate.inference.runner import Progress, Runner
-from delineate.inference.scale import ScaleModel, estimate_diameter
+from delineate.inference.scale import ScaleModel, busiest_planes, estimate_diameter
 from delineate.inference.seen import seen_part
 from delineate.methods.base import Method
 from delineate.methods.regression import Regression
@@ -52,7 +52,8 @@ def predict(
 ) -> Prediction:
     """Run a model over an image; time points, and planes where a 2D model meets Z, one by one.
 
-    Intensities are normalised, and the diameter is found, once for each time point.
+    Intensities are normalised, and the diameter is found, once for each time point; where a 2D
+    model meets Z, by at most three planes, those of the largest contrast.
 
     Parameters
     ----------
@@ -90,8 +91,8 @@ def predict(
         by_plane = runner.ndim == 2 and pixels.ndim == 4
         size = known
         if size is None and common is not None and scale_model is not None:
-            middle = pixels[:, pixels.shape[1] // 2] if by_plane else pixels
-            size = estimate_diameter(runner, scale_model, middle, intensity, common)
+            shown = [pixels[:, z] for z in busiest_planes(pixels)] if by_plane else [pixels]
+            size = estimate_diameter(runner, scale_model, shown, intensity, common)
             size = max(size, common / ENLARGE_UNASKED)
             log.info("%s: objects of about %.1f pixels", image.source or "image", size)
         scale = 1.0 if size is None or common is None else common / size
