@@ -28,13 +28,15 @@ class Mask(NamedTuple):
     """A mask from a file: its pixels as they are used, and what the file was taken for.
 
     `pixels` are 0 and 1 of a "mask", classes of "classes" and ids of "labels"; `values` are the
-    values of the file, written for a person.
+    values of the file, written for a person; `inside` is that which a "mask" has inside, 0 of an
+    empty one.
     """
 
     pixels: NDArray[Any]
     image: Image
     kind: Kind
     values: str
+    inside: int = 0
 
     def annotation(self) -> Annotation:
         """Its objects: connected parts, or the ids of a label image."""
@@ -80,7 +82,8 @@ def read_mask(
             )
         return Mask(pixels.astype(np.uint8), image, "classes", _listed(values))
     if np.count_nonzero(values) <= 1:
-        return Mask((pixels > 0).view(np.uint8), image, "mask", _listed(values))
+        inside = int(values.max(initial=0))
+        return Mask((pixels > 0).view(np.uint8), image, "mask", _listed(values), inside)
     if not objects:
         raise LabelError(
             f"{path}: has {values.size} values ({_listed(values)}), a mask has 0 and one other. "

@@ -7,6 +7,9 @@ from typing import Literal
 
 from delineate.errors import DataError
 
+MOST_CLASSES = 64
+"""With the background."""
+
 
 @dataclass(frozen=True)
 class ConsensusSettings:
@@ -40,8 +43,10 @@ class ConsensusSettings:
     def __post_init__(self) -> None:
         if self.method not in ("staple", "majority"):
             raise DataError(f"method {self.method!r}: expected staple or majority")
-        if self.classes is not None and not 2 <= self.classes <= 64:
-            raise DataError(f"{self.classes} classes: expected 2 (with the background) to 64")
+        if self.classes is not None and not 2 <= self.classes <= MOST_CLASSES:
+            raise DataError(
+                f"{self.classes} classes: expected 2 (with the background) to {MOST_CLASSES}"
+            )
         if not 0 < self.iou <= 1:
             raise DataError(f"IoU {self.iou}: expected more than 0, at most 1")
         if self.support is not None and not 0 <= self.support <= 1:

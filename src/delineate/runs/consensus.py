@@ -33,7 +33,7 @@ from delineate.runs.consensus_outputs import (
     write_result,
     write_tables,
 )
-from delineate.runs.consensus_remarks import remarks
+from delineate.runs.consensus_remarks import Values, inside_values, remarks, values_note
 from delineate.runs.layout import file_sha256, remove
 
 if TYPE_CHECKING:
@@ -142,6 +142,7 @@ def consensus_folder(
     failed: list[tuple[str, str]] = []
     records: list[dict[str, Any]] = []
     objects: list[dict[str, Any]] = []
+    values: list[Values] = []
     for number, (name, files) in enumerate(found.files.items()):
         if listener:
             listener.image(name, number, len(found.files))
@@ -149,10 +150,12 @@ def consensus_folder(
         records.append(record)
         try:
             masks, left_out, note = _read_masks(files, settings, pictures.get(name))
+            values.append({} if settings.objects else inside_values(masks))
+            notes = [text for text in (note, values_note(values[-1])) if text]
             fusion = fuse_image(
                 name, masks, [e for e in found.experts if e not in masks], settings.method,
                 settings.classes, settings.objects, settings.support, settings.iou,
-                settings.undecided, [note] if note else [],
+                settings.undecided, notes,
             )  # fmt: skip
             write_result(out, fusion, masks, found.experts, pictures.get(name))
             record["experts"] = {
@@ -178,7 +181,7 @@ def consensus_folder(
     single, double = summaries(done, found.experts)
     run = ConsensusRun(
         out, found.experts, tuple(done), tuple(failed), single, double,
-        remarks(done, found.experts),
+        remarks(done, found.experts, values),
     )  # fmt: skip
     write_tables(run, settings, objects)
     facts = {
