@@ -303,3 +303,21 @@ def test_an_image_that_does_not_fit_is_only_not_shown(masks: Path) -> None:
     out = masks / "truth"
     assert call("consensus", masks / "experts", "-o", out, "--images", masks / "images") == 0
     assert (out / "overlays" / "cell0.jpg").exists()
+
+
+def test_a_pattern_that_gives_images_a_word_too_much_is_told(
+    masks: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number, expert in enumerate(EXPERTS, 1):
+        for path in (masks / "experts" / expert).iterdir():
+            save(masks / "flat" / f"{path.stem}_expert_{number}.tif", read_labels(path))
+            save(masks / "named" / f"{path.stem}_expert.tif", read_labels(path))
+    command = ["consensus", masks / "flat", "-o", masks / "truth"]
+    assert call(*command, "--pattern", "{image}_{expert}.tif") == 0
+    told = 'every image name ends in "_expert" (cell0_expert …)'
+    assert told in capfd.readouterr().err
+    assert told.split(" (")[0].split(' "')[0] in (masks / "truth" / "report.html").read_text()
+    # Images of these names are what was meant.
+    named = ["--pattern", "{image}_{expert}.tif", "--images", masks / "named"]
+    assert call(*command, *named) == 0
+    assert told not in capfd.readouterr().err

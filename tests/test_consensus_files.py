@@ -92,6 +92,45 @@ def test_what_cannot_be_told_apart_is_refused(
         find_experts([tmp_path / s for s in sources], pattern, ("_mask",))
 
 
+@pytest.mark.parametrize(
+    ("names", "pattern", "better", "image"),
+    [
+        (("01_expert_1.png", "02_expert_1.png"), "{image}_{expert}.png", "_expert", "01"),
+        (("a 1 drawn-1.png", "a 2 drawn-1.png"), "{image}-{expert}.png", " drawn", "a 1"),
+        (("01/masks/1.png", "02/masks/1.png"), "{image}/{expert}.png", "/masks", "01"),
+    ],
+)
+def test_a_word_before_the_expert_in_every_image_name_is_told(
+    tmp_path: Path, names: tuple[str, ...], pattern: str, better: str, image: str
+) -> None:
+    touch(tmp_path, *names, *(name.replace("1.png", "2.png") for name in names))
+    pattern_wanted = pattern.replace("{image}", "{image}" + better)
+    hint = find_experts([tmp_path], pattern).hint
+    assert f'every image name ends in "{better}"' in hint
+    assert hint.endswith(f'names such as {image}, give --pattern "{pattern_wanted}"')
+    found = find_experts([tmp_path], pattern_wanted)
+    assert (found.hint, next(iter(found.files))) == ("", image)
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        (("x_cell_1.png",), "{image}_{expert}.png"),  # one image has no common end
+        (("x_left_1.png", "x_right_1.png"), "{image}_{expert}.png"),
+        (("x_10_1.png", "y_10_1.png"), "{image}_{expert}.png"),  # a number may be a position
+        (("1_x_cell.png", "1_y_cell.png"), "{expert}_{image}.png"),
+        (("1/x_cell.png", "1/y_cell.png"), None),
+    ],
+)
+def test_other_names_have_no_hint(
+    tmp_path: Path, names: tuple[str, ...], pattern: str | None
+) -> None:
+    touch(
+        tmp_path, *names, *(f"2{n[1:]}" if n[0] == "1" else n.replace("_1.", "_2.") for n in names)
+    )
+    assert find_experts([tmp_path], pattern).hint == ""
+
+
 def test_results_within_the_folder_are_no_expert(tmp_path: Path) -> None:
     touch(tmp_path, "a/x.png", "b/x.png", "truth/labels/x.png")
     (tmp_path / "truth/.delineate").mkdir()

@@ -21,11 +21,13 @@ class ExpertFiles:
     experts : names of the experts, in natural order or in that of the folders given.
     files : for each image, in natural order of names, the file of each expert who has one.
     rule : how the files were told apart, in words.
+    hint : what looks wrong about the names of the images, or "".
     """
 
     experts: tuple[str, ...]
     files: Mapping[str, Mapping[str, Path]]
     rule: str
+    hint: str = ""
 
     def missing(self, image: str) -> tuple[str, ...]:
         """Experts who have no mask of an image."""
@@ -81,6 +83,7 @@ def find_experts(
         tuple(by_expert),
         {i: {e: files[i] for e, files in by_expert.items() if i in files} for i in images},
         rule,
+        "" if pattern is None else _hint(images, pattern),
     )
 
 
@@ -136,6 +139,27 @@ def _by_pattern(folder: Path, pattern: str) -> dict[str, list[tuple[str, Path]]]
             f"{folder}: no file fits the pattern {pattern}; there is for instance {other}"
         )
     return dict(sorted(found.items(), key=lambda item: natural_key(item[0])))
+
+
+def _hint(images: Sequence[str], pattern: str) -> str:
+    """A hint where the last word of every image name seems to belong to the expert, or "".
+
+    That word is what `{image}` took too much of, since it is as long as possible, where it stands
+    before `{expert}` and ends in the same word in all of several names.
+    """
+    if len(images) < 2 or pattern.index("{image}") > pattern.index("{expert}"):
+        return ""
+    last = re.compile(r"(.*[^_\-. /])([_\-. /]+[^\W\d_][^_\-. /]*)", re.DOTALL)
+    found = [last.fullmatch(name) for name in images]
+    ends = {match and match[2] for match in found}
+    (end,) = ends if len(ends) == 1 else (None,)
+    if end is None or found[0] is None:
+        return ""
+    other = pattern.replace("{image}", "{image}" + end)
+    return (
+        f'by the pattern {pattern} every image name ends in "{end}" ({images[0]} …); where images '
+        f'have names such as {found[0][1]}, give --pattern "{other}"'
+    )
 
 
 def _by_image(

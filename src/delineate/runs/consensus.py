@@ -181,7 +181,7 @@ def consensus_folder(
     single, double = summaries(done, found.experts)
     run = ConsensusRun(
         out, found.experts, tuple(done), tuple(failed), single, double,
-        remarks(done, found.experts, values),
+        remarks(done, found.experts, "" if pictures else found.hint, values),
     )  # fmt: skip
     write_tables(run, settings, objects)
     facts = {

@@ -42,7 +42,7 @@ def values_remark(each: Sequence[Values]) -> str:
 
 
 def remarks(
-    images: Sequence[ImageConsensus], experts: Sequence[str], values: Sequence[Values]
+    images: Sequence[ImageConsensus], experts: Sequence[str], hint: str, values: Sequence[Values]
 ) -> tuple[str, ...]:
     """Remarks for command, record and report.
 
@@ -50,9 +50,10 @@ def remarks(
     ----------
     images : those with a result.
     experts : in the order of the remarks.
+    hint : what looks wrong about their names, or "".
     values : `inside_values` of each image, where they may be classes.
     """
-    found = []
+    found = [hint]
     for expert in experts:
         drew = [i for i in images if expert in i.experts]
         n = sum(expert in i.inverted for i in drew)
