@@ -143,6 +143,30 @@ def test_one_bad_image_is_told_and_the_status_says_so(
     assert "different sizes" in (out / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("n", [1, 3])
+def test_where_all_images_fail_the_last_line_says_so(
+    masks: Path, n: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(3):
+        for expert in EXPERTS:
+            path = masks / "experts" / expert / f"cell{number}.tif"
+            path.unlink()
+            if number < n:
+                save(path, np.zeros((32 + EXPERTS.index(expert), 72), np.uint8))
+    out = masks / "truth"
+    assert call("consensus", masks / "experts", "-o", out) == 1
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    told = {1: "the only image", 3: "all 3 images"}[n]
+    last = f"delineate: {told} failed, there is no consensus: see {out / 'images.csv'}"
+    assert printed.err.splitlines()[-1] == last
+    assert "report.html" not in printed.err
+    assert [row["status"] for row in rows(out / "images.csv")] == ["failed"] * n
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert "No image was fused" in report
+    assert f"{n} image{'s' * (n > 1)} of {n} failed" in report
+
+
 def test_swapped_folders_are_an_error(masks: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folders = [masks / "images", masks / "experts" / "anna"]
     assert call("consensus", *folders, "-o", masks / "truth") == 2

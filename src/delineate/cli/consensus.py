@@ -120,8 +120,12 @@ def consensus(
     noted = sum(bool(image.note) for image in run.images)
     if noted:
         say(f"notes on {plural(noted, 'image')}: see {out / 'images.csv'}")
+    if not run.images:
+        all_failed = f"all {len(run.failed)} images" if len(run.failed) > 1 else "the only image"
+        say(f"delineate: {all_failed} failed, there is no consensus: see {out / 'images.csv'}")
+        return 1
     say(f"{plural(len(run.images), 'image')} → {out / 'report.html'}")
-    for line in _trainings(settings, out, images) if run.images else ():
+    for line in _trainings(settings, out, images):
         say(line)
     if run.failed:
         say(f"delineate: {plural(len(run.failed), 'image')} failed, see {out / 'images.csv'}")

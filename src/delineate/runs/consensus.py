@@ -55,7 +55,12 @@ class ConsensusRun:
     remarks: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """The experts against the estimate as text, one a line, means with 95 % intervals."""
+        """The experts against the estimate as text, one a line, means with 95 % intervals.
+
+        No line where all images failed.
+        """
+        if not self.images:
+            return []
         lines = [
             f"{'expert':<20} {'images':>6} {'compared':>8} {'objects':>8}  {'sensitivity':<21} "
             f"{'Dice':<21} {'AP50':<21} mAP"
