@@ -100,6 +100,26 @@ def test_a_cache_serves_several_sets_and_is_not_written_anew(tmp_path) -> None:
         np.testing.assert_array_equal(a.targets, b.targets)
 
 
+@pytest.mark.parametrize(("z", "diameter", "said"), [(3, 16, 1), (1.2, 16, 0), (3, None, 0)])
+def test_volumes_of_long_voxels_are_told_of_once(tmp_path, caplog, z, diameter, said) -> None:
+    labels = disks((12, 24, 24), 4, 4, np.random.default_rng(0))
+    pairs = [pair(tmp_path, name, labels) for name in ("a", "b", "c")]
+    pixels = picture(labels, np.random.default_rng(0))
+    for each in pairs[1:]:
+        tifffile.imwrite(
+            each.image, pixels, imagej=True, resolution=(1, 1), metadata={
+                "axes": "ZYX", "spacing": z, "unit": "um",
+            },
+        )  # fmt: skip
+    for _ in range(2):  # prepared, and found again
+        caplog.clear()
+        prepare(pairs, preparation(3, diameter), tmp_path / "cache")
+        assert len(caplog.records) == said
+    if said:
+        assert "2 of 3 volumes have voxels that are longer along Z" in caplog.text
+        assert f"{pairs[1].image}, 3.0 times" in caplog.text
+
+
 def test_scales_by_hand() -> None:
     assert usual_diameter([Size(10, 3), Size(2, 2), Size(14, 80), Size(NAN, 0)]) == 12
     assert usual_diameter([Size(2, 2), Size(NAN, 0)]) == 0

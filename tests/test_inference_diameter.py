@@ -10,6 +10,7 @@ import pytest
 from delineate.errors import ImageError
 from delineate.image import Image
 from delineate.inference.diameter import diameter_in_pixels
+from delineate.labels import median_diameter
 from domes import EXACT, dome_model, domes
 
 
@@ -52,25 +53,70 @@ def test_a_guess_never_blows_up_the_image() -> None:
 
 def test_diameter_with_a_unit_uses_the_pixel_size() -> None:
     image = Image(np.zeros((8, 8)), "YX", {"Y": 0.5, "X": 0.5})
-    assert diameter_in_pixels("8um", image) == 16
-    assert diameter_in_pixels(" 8 µm ", image) == 16
-    assert diameter_in_pixels("8000nm", image) == 16
-    assert diameter_in_pixels("30", image) == diameter_in_pixels("30 px", image) == 30
-    assert diameter_in_pixels(2.5, image) == 2.5
-    assert diameter_in_pixels(None, image) is None
+    assert diameter_in_pixels("8um", image, 2) == 16
+    assert diameter_in_pixels(" 8 µm ", image, 2) == 16
+    assert diameter_in_pixels("8000nm", image, 2) == 16
+    assert diameter_in_pixels("30", image, 2) == diameter_in_pixels("30 px", image, 2) == 30
+    assert diameter_in_pixels(2.5, image, 2) == 2.5
+    assert diameter_in_pixels(None, image, 2) is None
     other = Image(np.zeros((8, 8)), "YX", {"Y": 500, "X": 500}, "nm")
-    assert diameter_in_pixels("8um", other) == 16
+    assert diameter_in_pixels("8um", other, 2) == 16
+    for size in (0.1, 0.3, 0.65, 0.7):  # not a digit differs where pixels are square
+        square = Image(np.zeros((8, 8, 8)), "ZYX", dict.fromkeys("ZYX", size))
+        assert diameter_in_pixels("8um", square, 3) == diameter_in_pixels("8um", square, 2)
+        assert diameter_in_pixels("8um", square, 2) == 8 / size
+        line = Image(np.zeros((8, 8)), "YX", {"X": size})
+        assert diameter_in_pixels("8um", line, 2) == 8 / size
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("sizes", [(5.0, 1.0, 1.0), (2.0, 0.5, 0.8)])
+def test_a_length_is_the_diameter_by_which_networks_learn(
+    ndim: int, sizes: tuple[float, ...]
+) -> None:
+    """A disk (ball) of 40 µm in pixels that are not square, as `labels.median_diameter` tells."""
+    own = sizes[-ndim:]
+    grids = np.indices([int(44 / s) + 1 for s in own])
+    far = sum((s * g - 22) ** 2 for s, g in zip(own, grids, strict=True))
+    inside = median_diameter((far <= 20**2).astype(np.uint8))
+    pixel_size = dict(zip("ZYX", sizes, strict=True))
+    image = Image(np.zeros((9, 9, 9), np.uint8), "ZYX", pixel_size)
+    assert diameter_in_pixels("40 um", image, ndim) == pytest.approx(inside, rel=0.03)
+
+
+def test_volumes_of_long_voxels_are_told_of_where_they_are_scaled(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pixels, model = domes((24, 40, 40), 8, 2)[0], dome_model(ndim=3)
+
+    def told(z: float, diameter: float) -> str:
+        caplog.clear()
+        image = Image(pixels, "ZYX", {"Z": z, "Y": 1, "X": 1}, source=Path("cells.tif"))
+        model.predict(image, diameter=diameter, options=EXACT)
+        return caplog.text
+
+    assert "cells.tif: its voxels are 3.0 times longer along Z than along X" in told(3, 16)
+    assert told(3, 20) == ""
+    assert told(1.4, 16) == ""
+    caplog.clear()
+    stack = Image(pixels, "ZYX", {"Z": 3, "Y": 1, "X": 1})
+    dome_model().predict(stack, diameter=16, options=EXACT)  # plane by plane
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("text", ["", "wide", "-3", "0", "8 miles", "1.2.3", "nan", "1e999"])
 def test_what_is_no_diameter(text: str) -> None:
     with pytest.raises(ImageError, match="expected pixels such as 30, or a length such as 8um"):
-        diameter_in_pixels(text, Image(np.zeros((8, 8)), "YX"))
+        diameter_in_pixels(text, Image(np.zeros((8, 8)), "YX"), 2)
 
 
 def test_length_without_pixel_size() -> None:
     with pytest.raises(ImageError, match=r"cells.tif does not say how large its pixels are"):
-        diameter_in_pixels("8um", Image(np.zeros((8, 8)), "YX", source=Path("cells.tif")))
+        diameter_in_pixels("8um", Image(np.zeros((8, 8)), "YX", source=Path("cells.tif")), 2)
+    flat = Image(np.zeros((4, 8, 8)), "ZYX", {"Y": 1, "X": 1}, source=Path("cells.tif"))
+    assert diameter_in_pixels("8um", flat, 2) == 8
+    with pytest.raises(ImageError, match=r"cells.tif does not say how .* pixels are along Z: give"):
+        diameter_in_pixels("8um", flat, 3)
 
 
 def test_diameter_that_would_blow_up_the_image(field: tuple[np.ndarray, np.ndarray]) -> None:

@@ -11,7 +11,7 @@ from delineate.data.normalise import Normalise
 from delineate.data.pairs import Pair
 from delineate.methods.base import Method
 
-FORMAT = 5
+FORMAT = 6
 """To be raised when another sample is made of the same files: older ones are not used then."""
 
 

@@ -25,7 +25,14 @@ from delineate.data.points import Points
 from delineate.data.preparation import Preparation
 from delineate.data.resize import resize_linear, scaled_shape
 from delineate.data.sample import Sample
-from delineate.data.scaling import Size, tell_of_specks, training_scale, usual_diameter
+from delineate.data.scaling import (
+    Size,
+    tell_of_long_voxels,
+    tell_of_specks,
+    training_scale,
+    usual_diameter,
+    z_over_x,
+)
 from delineate.data.store import Shelf, Stored
 from delineate.data.truth import Encoded, Known, encode_truth, read_truth, unknown
 from delineate.data.truth_files import read_cost
@@ -61,18 +68,20 @@ def prepare(
             kept[k] = _prepared(pair, preparation, cache, usual)
     if preparation.diameter is not None:
         scales = [made.facts["scale"] for made in kept]
-        tell_of_specks(preparation.diameter, [pair.image for pair in pairs], sizes, scales)
+        files = [pair.image for pair in pairs]
+        tell_of_specks(preparation.diameter, files, sizes, scales)
+        tell_of_long_voxels(files, [made.facts["longer"] for made in kept], scales)
     shelf = Shelf()
     samples = [
         _sample(pair, preparation, made, shelf) for pair, made in zip(pairs, kept, strict=True)
     ]
     masks = {p.truth("objects") for p, m in zip(pairs, kept, strict=True) if m.facts["masked"]}
     if masks:
-        files = {pair.truth("objects") for pair in pairs} - {None}
+        masked = {pair.truth("objects") for pair in pairs} - {None}
         log.warning(
             "%d of %d label files are masks: their connected parts are taken for the objects, so "
             "that those that touch are one",
-            len(masks), len(files),
+            len(masks), len(masked),
         )  # fmt: skip
     without = [pair for pair, sample in zip(pairs, samples, strict=True) if not sample.counts]
     if without:
@@ -169,7 +178,7 @@ class _Made(NamedTuple):
 
 
 def _encode(pair: Pair, how: Preparation, usual: float | None) -> _Made:
-    pixels = None if pair.only == "target" else _read_image(pair, how)
+    pixels, longer = (None, 1.0) if pair.only == "target" else _read_image(pair, how)
     select = how.part(pair, how.target_channels)
     spatial = () if pixels is None else pixels.shape[1:]
     known: Known | None = None
@@ -200,6 +209,7 @@ def _encode(pair: Pair, how: Preparation, usual: float | None) -> _Made:
         truth = encode_truth(known._replace(image=normalised), how.method, shape)
     facts |= {
         **scaled._asdict(),
+        "longer": longer,
         "intensity": None if seen is None else seen.to_dict(),
         "target_intensity": None if wanted is None else wanted.to_dict(),
         "dtype": "" if known is None or known.image is None else str(known.image.dtype),
@@ -209,8 +219,11 @@ def _encode(pair: Pair, how: Preparation, usual: float | None) -> _Made:
     return _Made({"image": image, **_arrays(truth)}, facts)
 
 
-def _read_image(pair: Pair, how: Preparation) -> NDArray[Any]:
-    """Pixels of the image that the network takes: (channels, spatial axes)."""
+def _read_image(pair: Pair, how: Preparation) -> tuple[NDArray[Any], float]:
+    """Pixels that the network takes, (channels, spatial axes), and how long its voxels are.
+
+    The latter is `z_over_x`, 1 of an image of two axes.
+    """
     from delineate.io import check_pixels, read
 
     image = read(pair.image, axes=how.axes)
@@ -233,7 +246,7 @@ def _read_image(pair: Pair, how: Preparation) -> NDArray[Any]:
         )
     pixels = network_channels(image, how.channels)
     check_pixels(pixels, str(pair.image))
-    return pixels
+    return pixels, z_over_x(image) if how.ndim == 3 else 1.0
 
 
 def _cost_alone(

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from delineate.image import Image
+
 log = logging.getLogger("delineate")
 
 SCALES = (0.05, 20.0)
@@ -22,6 +24,8 @@ ENLARGE = 5.0
 """Images are enlarged by more than this only where other images have objects as small."""
 UNLIKE = 4.0
 """Objects so many times smaller than is usual are specks."""
+LONG = 1.5
+"""Voxels so many times longer along Z than along X are worth a warning where they are scaled."""
 VOUCH = 3
 """Images of at least so many objects tell what size is usual."""
 
@@ -86,6 +90,25 @@ def training_scale(common: float | None, size: Size, usual: float | None) -> Sca
     if size.diameter * UNLIKE >= usual:
         return Scaled(scale)
     return Scaled(float(np.clip(common / usual, *SCALES)), specks=True)
+
+
+def z_over_x(image: Image) -> float:
+    """How many times longer a voxel is along Z than along X; 1 where that is not known."""
+    z, x = (image.pixel_size.get(axis) for axis in "ZX")
+    return z / x if z and x else 1.0
+
+
+def tell_of_long_voxels(
+    images: Sequence[Path], longer: Sequence[float], scales: Sequence[float]
+) -> None:
+    """Warn of volumes that are scaled though their planes are far apart (`z_over_x`)."""
+    far = [k for k, times in enumerate(longer) if times > LONG and scales[k] != 1]
+    if far:
+        log.warning(
+            "%d of %d volumes have voxels that are longer along Z than along X, the first, %s, "
+            "%.1f times: they are scaled along all axes alike (data.diameter null keeps the scale)",
+            len(far), len(images), images[far[0]], longer[far[0]],
+        )  # fmt: skip
 
 
 def tell_of_specks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from delineate.errors import ImageError
@@ -32,24 +33,38 @@ def parse_diameter(diameter: float | str) -> tuple[float, str]:
     return value, match.group(2) or "px"
 
 
-def diameter_in_pixels(diameter: float | str | None, image: Image) -> float | None:
+def diameter_in_pixels(diameter: float | str | None, image: Image, ndim: int) -> float | None:
     """Diameter in pixels of the image; a length needs an image that knows its pixel size.
+
+    Networks know objects by the disk (ball) of as many pixels (`delineate.labels.diameters`). A
+    disk of diameter d in pixels of y by x has as many as one of diameter d / √(y x) in pixels of
+    1 by 1, a ball in voxels of z by y by x as many as one of d / ∛(z y x).
+
+    Parameters
+    ----------
+    ndim : spatial axes of the network, 2 or 3; of a stack that it sees plane by plane, 2.
 
     Raises
     ------
-    ImageError : not a diameter, or the image does not know its pixel size.
+    ImageError : not a diameter, or the image does not know its pixel size
+        (along Y it is that along X where it is not known, along Z it must be).
     """
     if diameter is None:
         return None
     value, unit = parse_diameter(diameter)
     if unit == "px":
         return value
-    size, known = image.pixel_size.get("X"), _MICROMETRES.get(image.unit)
-    if not size or known is None:
+    across, known = image.pixel_size.get("X"), _MICROMETRES.get(image.unit)
+    deep = image.pixel_size.get("Z") if ndim == 3 else across
+    if not across or not deep or known is None:
+        along = " along Z" if across and known is not None else ""
         raise ImageError(
-            f"{image.source or 'the image'} does not say how large its pixels are: give the "
+            f"{image.source or 'the image'} does not say how large its pixels are{along}: give the "
             "diameter in pixels"
         )
+    sizes = (deep, image.pixel_size.get("Y") or across, across)[-ndim:]
+    # Where all are equal, the root of their product may differ from them in its last digit.
+    size = across if len(set(sizes)) == 1 else math.prod(sizes) ** (1 / ndim)
     return value * _MICROMETRES[unit] / (size * known)
 
 

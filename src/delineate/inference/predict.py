@@ -15,6 +15,7 @@ from delineate.data.normalise import Intensity, Normalise
 from delineate.data.options import DataOptions
 from delineate.data.precision import check_results, single_precision
 from delineate.data.resize import resize_linear, scaled_shape
+from delineate.data.scaling import LONG, z_over_x
 from delineate.errors import AxesError, ImageError
 from delineate.image import Image
 from delineate.inference.decode import decode_point, image_point
@@ -69,13 +70,13 @@ def predict(
 
     if 0 in image.shape:
         raise ImageError(f"{image.source or 'the image'} has no pixels (shape {image.shape})")
-    known = diameter_in_pixels(diameter, image)
-    if known is not None and common is not None:
-        check_diameter(known, common, image)
     if runner.ndim == 3 and "Z" not in image.axes:
         raise AxesError(f"{image.source or 'the image'} has axes {image.axes}; the model needs Z")
+    known = diameter_in_pixels(diameter, image, runner.ndim)
+    if known is not None and common is not None:
+        check_diameter(known, common, image)
     points = range(image.sizes["T"]) if "T" in image.axes else [None]
-    found = []
+    found: list[Prediction] = []
     for t in points:
         whole = image if t is None else image.select(T=t)
         check_planes(whole, data, in_channels)
@@ -96,6 +97,8 @@ def predict(
             size = max(size, common / ENLARGE_UNASKED)
             log.info("%s: objects of about %.1f pixels", image.source or "image", size)
         scale = 1.0 if size is None or common is None else common / size
+        if not found and runner.ndim == 3 and new_shape(pixels.shape[1:], scale) is not None:
+            _tell_of_long_voxels(image, scale)
         planes = [pixels[:, z] for z in range(pixels.shape[1])] if by_plane else [pixels]
         drawn = [whole_posterior(runner, p, intensity, scale, progress) for p in planes]
         posterior = stacked(drawn) if by_plane else drawn[0]
@@ -188,6 +191,22 @@ def cycle_error(
     return missed
 
 
+def new_shape(shape: tuple[int, ...], scale: float) -> tuple[int, ...] | None:
+    """Spatial shape at which an image is run; None where it is run as it is."""
+    scaled = scaled_shape(shape, scale)
+    return None if abs(scale - 1) < 0.03 or scaled == shape else scaled
+
+
+def _tell_of_long_voxels(image: Image, scale: float) -> None:
+    """Warn where a volume is scaled whose planes are far apart."""
+    if (longer := z_over_x(image)) > LONG:
+        log.warning(
+            "%s: its voxels are %.1f times longer along Z than along X, and it is scaled by %.2f "
+            "along all axes alike: it needs a model that learned from such voxels",
+            image.source or "the image", longer, scale,
+        )  # fmt: skip
+
+
 def whole_posterior(
     runner: Runner,
     pixels: NDArray[Any],
@@ -197,12 +216,12 @@ def whole_posterior(
 ) -> Posterior:
     """Draws of an image (channels, spatial axes) run at another scale, at its own resolution."""
     shape = pixels.shape[1:]
-    if abs(scale - 1) < 0.03 or scaled_shape(shape, scale) == shape:
+    if (scaled := new_shape(shape, scale)) is None:
         return runner.posterior(pixels, intensity, progress)
     n = pixels.shape[0]
     if pixels.strides[0] == 0:  # a grey image that serves several channels: resize it once
         pixels = pixels[:1]
-    small = resize_linear(intensity.apply(pixels), scaled_shape(shape, scale))
+    small = resize_linear(intensity.apply(pixels), scaled)
     if small.shape[0] != n:
         small = np.broadcast_to(small, (n, *small.shape[1:]))
     found = runner.posterior(small, None, progress)
