@@ -143,30 +143,6 @@ def test_one_bad_image_is_told_and_the_status_says_so(
     assert "different sizes" in (out / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("n", [1, 3])
-def test_where_all_images_fail_the_last_line_says_so(
-    masks: Path, n: int, capfd: pytest.CaptureFixture[str]
-) -> None:
-    for number in range(3):
-        for expert in EXPERTS:
-            path = masks / "experts" / expert / f"cell{number}.tif"
-            path.unlink()
-            if number < n:
-                save(path, np.zeros((32 + EXPERTS.index(expert), 72), np.uint8))
-    out = masks / "truth"
-    assert call("consensus", masks / "experts", "-o", out) == 1
-    printed = capfd.readouterr()
-    assert printed.out == ""
-    told = {1: "the only image", 3: "all 3 images"}[n]
-    last = f"delineate: {told} failed, there is no consensus: see {out / 'images.csv'}"
-    assert printed.err.splitlines()[-1] == last
-    assert "report.html" not in printed.err
-    assert [row["status"] for row in rows(out / "images.csv")] == ["failed"] * n
-    report = (out / "report.html").read_text(encoding="utf-8")
-    assert "No image was fused" in report
-    assert f"{n} image{'s' * (n > 1)} of {n} failed" in report
-
-
 def test_swapped_folders_are_an_error(masks: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folders = [masks / "images", masks / "experts" / "anna"]
     assert call("consensus", *folders, "-o", masks / "truth") == 2
@@ -327,21 +303,3 @@ def test_an_image_that_does_not_fit_is_only_not_shown(masks: Path) -> None:
     out = masks / "truth"
     assert call("consensus", masks / "experts", "-o", out, "--images", masks / "images") == 0
     assert (out / "overlays" / "cell0.jpg").exists()
-
-
-def test_a_pattern_that_gives_images_a_word_too_much_is_told(
-    masks: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    for number, expert in enumerate(EXPERTS, 1):
-        for path in (masks / "experts" / expert).iterdir():
-            save(masks / "flat" / f"{path.stem}_expert_{number}.tif", read_labels(path))
-            save(masks / "named" / f"{path.stem}_expert.tif", read_labels(path))
-    command = ["consensus", masks / "flat", "-o", masks / "truth"]
-    assert call(*command, "--pattern", "{image}_{expert}.tif") == 0
-    told = 'every image name ends in "_expert" (cell0_expert …)'
-    assert told in capfd.readouterr().err
-    assert told.split(" (")[0].split(' "')[0] in (masks / "truth" / "report.html").read_text()
-    # Images of these names are what was meant.
-    named = ["--pattern", "{image}_{expert}.tif", "--images", masks / "named"]
-    assert call(*command, *named) == 0
-    assert told not in capfd.readouterr().err

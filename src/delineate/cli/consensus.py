@@ -71,8 +71,9 @@ def consensus(
         Folder for the results; none in which masks or images lie.
     method
         STAPLE weighs experts by how well they do, which it estimates; majority gives all the same
-        weight. Where no two experts share a pixel, STAPLE mostly takes the largest mask, whole: a
-        note says whose mask it is.
+        weight. The sensitivities of STAPLE are soft: pixels weigh by their probability, while Dice
+        and AP are of the thresholded estimate. Where no two experts share a pixel, STAPLE mostly
+        takes the largest mask, whole: a note says whose mask it is.
     pattern
         How file names in one folder tell image and expert, such as "{expert}/{image}_mask.tif".
     classes

@@ -59,6 +59,11 @@ class ConsensusSettings:
                 "object: leave out --undecided"
             )
 
+    @property
+    def soft_performance(self) -> bool:
+        """Whether sensitivity and specificity are of the soft truth: those of STAPLE of pixels."""
+        return self.method == "staple" and not self.objects
+
     def rules(self) -> list[str]:
         """The rules by which masks are read and fused, in words."""
         kind = "STAPLE" if self.method == "staple" else "majority vote"
@@ -88,6 +93,11 @@ class ConsensusSettings:
                 f"are equally probable are undecided and get the value {self.undecided}."
             )
             rules.append("Objects are the connected parts of a class, corners included.")
+        if self.soft_performance:
+            rules.append(
+                "Sensitivity and specificity are soft, as STAPLE estimates them: pixels weigh by "
+                "their probability. Dice and AP are of the thresholded estimate."
+            )
         if not self.objects and self.undecided >= (self.classes or 2):
             rules.append("Undecided pixels are left out of the agreement with the estimate.")
         if self.skip_odd_sizes:

@@ -18,8 +18,9 @@ import numpy as np
 from delineate.consensus.tables import ImageConsensus, Summary
 from delineate.io.atomic import atomic_path
 from delineate.review.agreement_sections import SECTIONS, STYLE, header
-from delineate.review.page import Picture, plural
+from delineate.review.page import Picture
 from delineate.review.report import EMBEDDINGS, _data_uri
+from delineate.words import plural
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,7 @@ class AgreementReport:
     method : "staple" or "majority".
     objects : whether objects were fused, not pixels.
     facts : the record of the run as consensus.json has it.
+    soft : whether sensitivity and specificity are of the soft truth.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class AgreementReport:
     method: str
     objects: bool
     facts: Mapping[str, Any]
+    soft: bool = False
 
     @cached_property
     def ordered(self) -> tuple[ImageConsensus, ...]:

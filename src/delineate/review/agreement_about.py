@@ -32,7 +32,8 @@ _MEANINGS = (
     (
         "Sensitivity, specificity",
         "Share of the true foreground that an expert marked, and of the background that they left "
-        "alone; with STAPLE as it estimates them together with the truth.",
+        "alone. With STAPLE of pixels they are soft, as it estimates them together with the truth: "
+        "pixels weigh by their probability, while Dice and AP are of the thresholded estimate.",
     ),
     (
         "Means and intervals",

@@ -179,7 +179,10 @@ def _experts(report: AgreementReport) -> str:
     if not report.images:
         return ""
     heads = ["Expert", "Images", "Compared", "Objects", "Objects in estimate"]
-    heads += ["Sensitivity", "Specificity", "Dice", "AP50", "mAP"]
+    heads += (
+        ["Soft sensitivity", "Soft specificity"] if report.soft else ["Sensitivity", "Specificity"]
+    )
+    heads += ["Dice", "AP50", "mAP"]
     top = "".join(f'<th scope="col">{head}</th>' for head in heads)
     rows = []
     for place, expert in enumerate(report.experts):

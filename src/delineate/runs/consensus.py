@@ -44,7 +44,10 @@ log = logging.getLogger("delineate")
 
 @dataclass(frozen=True, eq=False)
 class ConsensusRun:
-    """What `consensus_folder` found: images done and failed, summaries, remarks on the whole."""
+    """What `consensus_folder` found: images done and failed, summaries, remarks on the whole.
+
+    `soft` tells whether sensitivities are those of the soft truth.
+    """
 
     folder: Path
     experts: tuple[str, ...]
@@ -53,6 +56,7 @@ class ConsensusRun:
     single: Mapping[str, Summary]
     double: Mapping[tuple[str, str], Summary]
     remarks: tuple[str, ...] = ()
+    soft: bool = False
 
     def lines(self) -> list[str]:
         """The experts against the estimate as text, one a line, means with 95 % intervals.
@@ -61,8 +65,9 @@ class ConsensusRun:
         """
         if not self.images:
             return []
+        sensitivity = "soft sensitivity" if self.soft else "sensitivity"
         lines = [
-            f"{'expert':<20} {'images':>6} {'compared':>8} {'objects':>8}  {'sensitivity':<21} "
+            f"{'expert':<20} {'images':>6} {'compared':>8} {'objects':>8}  {sensitivity:<21} "
             f"{'Dice':<21} {'AP50':<21} mAP"
         ]
         for expert, found in self.single.items():
@@ -187,6 +192,7 @@ def consensus_folder(
     run = ConsensusRun(
         out, found.experts, tuple(done), tuple(failed), single, double,
         remarks(done, found.experts, "" if pictures else found.hint, values),
+        settings.soft_performance,
     )  # fmt: skip
     write_tables(run, settings, objects)
     facts = {

@@ -195,5 +195,6 @@ def write_report(run: ConsensusRun, settings: ConsensusSettings, facts: Mapping[
             settings.method,
             settings.objects,
             facts,
+            run.soft,
         )
     )
