@@ -83,15 +83,27 @@ class RunProgress(_Progress):
 
 
 class TrainProgress(_Progress):
-    """Progress of a training; without a terminal one line for each twentieth of it."""
+    """Progress of a training; without a terminal one line for each twentieth of it.
 
-    told = -1
+    There a line has the scores of its own step, or none; a validation within a twentieth that has
+    no line with scores yet gets one. The last validation is told in any case, also above the bar.
+    """
 
     def __init__(self) -> None:
         super().__init__("")
+        self.text = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        self.told = self.told_scores = -1
+        self.last = ""
 
     def stage(self, text: str) -> None:
         """A new stage begins."""
+        if self.last:
+            say(f"{self.text}: {self.last}" if console.is_terminal else self.last)
+        self.text = text
+        self._begin()
         self.bar.reset(self.task, description=text, total=None, note="")
         if not console.is_terminal:
             say(text)
@@ -105,16 +117,26 @@ class TrainProgress(_Progress):
         self.bar.update(self.task, completed=len(every))
 
     def step(self, progress: Step) -> None:
-        """A step was taken."""
-        scores = " ".join(
-            f"{name.replace('_', ' ')} {value:.3f}" for name, value in progress.scores.items()
-        )
-        note = (
-            f"{progress.step}/{progress.steps} loss {progress.loss:.3f} {scores} "
-            f"{progress.patches_per_second:.1f} patches/s"
-        )
+        """A step was taken, and validated if it ends a round."""
+        shown = [f"{name.replace('_', ' ')} {value:.3f}" for name, value in progress.scores.items()]
+        fresh = bool(shown) and progress.scored == progress.step
+        older = ["at step", f"{progress.scored}:", *shown] if shown else []
+        note = _note(progress, shown if fresh else older)
         self.bar.update(self.task, total=progress.steps, completed=progress.step, note=note)
+        if fresh:
+            self.last = note
+        if console.is_terminal:
+            return
         part = progress.step * 20 // progress.steps
-        if part != self.told and not console.is_terminal:
+        if part != self.told or (fresh and part != self.told_scores):
             self.told = part
-            say(note)
+            if fresh:
+                self.told_scores, self.last = part, ""
+            say(note if fresh else _note(progress, []))
+
+
+def _note(progress: Step, scores: list[str]) -> str:
+    """How far a training is, in a line."""
+    speed = f"{progress.patches_per_second:.1f} patches/s"
+    counted = f"{progress.step}/{progress.steps}"
+    return " ".join([counted, "loss", f"{progress.loss:.3f}", *scores, speed])

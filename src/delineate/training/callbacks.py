@@ -18,13 +18,14 @@ from delineate.training.options import TrainOptions
 
 
 class Progress(NamedTuple):
-    """State of a training after a step."""
+    """State after a step; `scores` are of the last validation, which came after step `scored`."""
 
     step: int
     steps: int
     loss: float
     patches_per_second: float
     scores: dict[str, float]
+    scored: int = 0
 
 
 class Log(Callback):
@@ -34,7 +35,8 @@ class Log(Callback):
     ----------
     folder : receives it.
     options : of the training.
-    hear : given the progress after each step, and the path of metrics.csv after each round.
+    hear : given the progress after each step, the last of a round when it is validated, and the
+        path of metrics.csv after each round.
     """
 
     def __init__(
@@ -74,14 +76,18 @@ class Log(Callback):
         return made / max((self.ended or time.perf_counter()) - self.started, 1e-9)
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
-        """Tell the progress."""
+        """Tell the progress, but for that of the last step of a round, which is validated first."""
         # With accumulated batches the loss that Lightning hands on is divided by their number.
         self.losses.append(float(outputs["loss"]) * self.options.accumulate)
-        if trainer.is_global_zero:
-            newest = self.rows[-1] if self.rows else {}
-            kept = {k: v for k, v in newest.items() if k.startswith("val_") and v != ""}
-            loss, speed = self.losses[-1], self._speed(trainer)
-            self.hear(Progress(trainer.global_step, self.options.total, loss, speed, kept))
+        if trainer.is_global_zero and len(self.losses) < trainer.num_training_batches:
+            self._tell(trainer)
+
+    def _tell(self, trainer: Any) -> None:
+        newest = self.rows[-1] if self.rows else {"step": 0}
+        scores = {k: v for k, v in newest.items() if k.startswith("val_") and v != ""}
+        loss, speed = self.losses[-1], self._speed(trainer)
+        step, steps = trainer.global_step, self.options.total
+        self.hear(Progress(step, steps, loss, speed, scores, newest["step"]))
 
     def on_validation_start(self, trainer: Any, module: Any) -> None:
         """Validation does not count as training time."""
@@ -110,6 +116,7 @@ class Log(Callback):
         )
         if not trainer.is_global_zero:
             return
+        self._tell(trainer)
         columns = list(dict.fromkeys(k for row in self.rows for k in row))
         with atomic_path(self.file) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, columns)
