@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from delineate.cli.axes import axes_help
 from delineate.cli.progress import RunProgress, say
+from delineate.words import plural
 
 if TYPE_CHECKING:
     from delineate.runs.evaluate import Evaluation
@@ -84,7 +85,6 @@ def evaluate(
     allow_imports
         Import what the model of the run, or the segmenting one, names from outside the package.
     """
-    from delineate.cli.predict import plural
     from delineate.runs.image_pairs import gives_images
 
     images = images or gives_images(predicted)

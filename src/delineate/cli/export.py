@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from delineate.cli.predict import plural, simplified_line
+from delineate.cli.predict import simplified_line
 from delineate.cli.progress import RunProgress, say
+from delineate.words import plural
 
 
 def export(

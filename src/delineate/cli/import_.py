@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from delineate.cli.axes import axes_help
-from delineate.cli.predict import plural
 from delineate.cli.progress import RunProgress, say
+from delineate.words import plural
 
 if TYPE_CHECKING:
     from delineate.runs.import_tables import ImportSummary

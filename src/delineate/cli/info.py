@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from delineate.cli.axes import axes_help
 from delineate.errors import DelineateError, to_install
+from delineate.words import plural
 
 if TYPE_CHECKING:
     from delineate.data.normalise import Normalise
@@ -96,7 +97,7 @@ def _model(name: str, allow_imports: bool) -> None:
     _row("model", model.name)
     _row("for", model.recipe.description)
     _row("method", model.recipe.method.title)
-    channels = _channels(about.in_channels)
+    channels = plural(about.in_channels, "channel")
     _row("network", f"{model.recipe.network.name}, {about.ndim}D, {channels}")
     if (planes := model.recipe.data.planes) is not None:
         as_channels = ", which are its channels" if model.recipe.data.z_channels else ""
@@ -128,7 +129,7 @@ def _of_images(model: Model) -> Iterator[tuple[str, str]]:
         rule = recipe.normalise_target
         yield "targets normalised by", "the map of their image" if rule is None else _rule(rule)
         named = f": {', '.join(target.channels)}" if target.channels else ""
-        yield "results", f"{_channels(getattr(recipe.method, 'channels', 1))}{named}"
+        yield "results", f"{plural(getattr(recipe.method, 'channels', 1), 'channel')}{named}"
         own = target.intensity() is not None
         yield "units of results", f"those of {'the training targets' if own else 'the image'}"
         if target.dtype:
@@ -137,11 +138,7 @@ def _of_images(model: Model) -> Iterator[tuple[str, str]]:
             yield "doubtful pixels", _doubt(target)
     if model.back is not None:
         channels = getattr(model.back.recipe.method, "channels", model.description.in_channels)
-        yield "way back", f"yes, to the {_channels(channels)} of the image"
-
-
-def _channels(n: int) -> str:
-    return f"{n} channel{'' if n == 1 else 's'}"
+        yield "way back", f"yes, to the {plural(channels, 'channel')} of the image"
 
 
 def _rule(rule: Normalise) -> str:
@@ -196,7 +193,6 @@ def _run(folder: Path) -> None:
 def _image(path: Path, axes: str | None) -> None:
     import numpy as np
 
-    from delineate.cli.predict import plural
     from delineate.io import read, scenes
 
     image = read(path, axes=axes)

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from delineate.cli.axes import axes_help
 from delineate.cli.progress import RunProgress, say
+from delineate.words import plural
 
 if TYPE_CHECKING:
     from delineate.inference.runner import RunOptions
@@ -230,11 +231,6 @@ def simplified_line(objects: int, images: int) -> str:
         f"{plural(objects, 'object')} in {plural(images, 'image')} simplified; --rois and "
         "--geojson keep them"
     )
-
-
-def plural(count: int, noun: str) -> str:
-    """``"1 image"``, ``"2 images"``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def run_options(**values: Any) -> RunOptions:

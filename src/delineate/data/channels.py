@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from delineate.errors import AxesError, ImageError
 from delineate.image import Image
+from delineate.words import plural
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in grey (ITU-R BT.601)."""
@@ -183,7 +184,7 @@ def _chosen(image: Image, axis: str, wanted: Sequence[int]) -> Image:
         what, settings = _SETTINGS[axis]
         named = f" ({', '.join(image.channels)})" if axis == "C" and image.channels else ""
         raise AxesError(
-            f"{image.source or 'the image'} has {n} {what}{'' if n == 1 else 's'}{named}, "
+            f"{image.source or 'the image'} has {plural(n, what)}{named}, "
             f"numbered from 0; asked for {', '.join(map(str, lacking))}: choose with {settings}"
         )
     return image.select(**{axis: list(wanted)}) if axis in image.axes else image

@@ -12,10 +12,11 @@ from delineate.review.charts import Point, measured, scatter
 from delineate.review.heat import DEVIATION
 from delineate.review.kind import Column, Fact, Kind, Tile, Trust
 from delineate.review.kind_objects import QUALITY_SOURCE
-from delineate.review.page import Numbers, Page, duration, known_columns, percent, plural
+from delineate.review.page import Numbers, Page, duration, known_columns, percent
 from delineate.review.run_folder import ImageResult, Run
 from delineate.review.run_trust import metric_name
 from delineate.review.trust_charts import Mark, in_order
+from delineate.words import plural
 
 SCORES = ("pearson", "ssim", "psnr", "si_ssim", "si_psnr", "nrmse")
 """Scores of `delineate evaluate` that the table shows, where they are not that which counts."""

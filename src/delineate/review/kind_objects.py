@@ -17,9 +17,10 @@ from delineate.review.charts import (
     sparkline,
 )
 from delineate.review.kind import Column, Fact, Kind, Tile, Trust
-from delineate.review.page import NONE, Page, cell, duration, percent, plural
+from delineate.review.page import NONE, Page, cell, duration, percent
 from delineate.review.run_folder import ImageResult, Run
 from delineate.uncertainty import LIMIT
+from delineate.words import plural
 
 
 def _headline(run: Run) -> str:

@@ -78,11 +78,6 @@ def moment_html(moment: datetime) -> str:
     return f'<time datetime="{moment.isoformat()}">{shown}</time>'
 
 
-def plural(count: int, noun: str) -> str:
-    """A count and its noun: 1 object, 2,000 objects."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def signed(value: float, digits: int) -> str:
     """A difference with its sign: +0.12, −0.05."""
     return f"{value:+.{digits}f}".replace("-", "−")

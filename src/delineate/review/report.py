@@ -20,7 +20,7 @@ from delineate.review.charts import size_bins
 from delineate.review.kind import Kind
 from delineate.review.kind_images import IMAGES
 from delineate.review.kind_objects import OBJECTS
-from delineate.review.page import Page, Picture, plural
+from delineate.review.page import Page, Picture
 from delineate.review.report_about import notes, settings
 from delineate.review.report_human import human
 from delineate.review.report_images import gallery
@@ -30,6 +30,7 @@ from delineate.review.report_table import table
 from delineate.review.report_trust import trust
 from delineate.review.run_folder import ImageResult, read_run
 from delineate.uncertainty.novelty import is_novel
+from delineate.words import plural
 
 SECTIONS = (
     failure_notice, tiles, trust, gallery, scores, human, charts, table, failures, settings, notes,

@@ -7,9 +7,10 @@ from math import isfinite
 
 import numpy as np
 
-from delineate.review.page import NONE, Page, plural, signed
+from delineate.review.page import NONE, Page, signed
 from delineate.review.run_trust import MEASURES, MODEL, Annotators, Beside, metric_name
 from delineate.review.trust_charts import Row, side_by_side
+from delineate.words import plural
 
 LEVEL = 0.05
 """Corrected p-value below which a difference is called shown."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from html import escape
 
 from delineate.metrics import SCALE_INVARIANT, bracketed
-from delineate.review.page import NONE, Page, plural
+from delineate.review.page import NONE, Page
 from delineate.review.run_images import Score, relative_units
 from delineate.review.run_trust import metric_name
+from delineate.words import plural
 
 _SHOWN = ("pearson", "ssim", "psnr", "nrmse", "si_ssim", "si_psnr")
 _PREFIXES = {

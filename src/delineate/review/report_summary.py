@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 from math import isfinite
 
-from delineate.review.page import Page, duration, masthead, moment_html, plural
+from delineate.review.page import Page, duration, masthead, moment_html
+from delineate.words import plural
 
 _NO_REASON = "No reason was recorded."
 

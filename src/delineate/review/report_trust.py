@@ -9,13 +9,14 @@ import numpy as np
 
 from delineate.metrics import Interval
 from delineate.review.charts import measured
-from delineate.review.page import Page, plural
+from delineate.review.page import Page
 from delineate.review.report_calibration import calibration
 from delineate.review.run_trust import MEASURES, Quality, Ranked, Truth
 from delineate.review.trust_figures import checking, novelty, order, scores
 from delineate.review.verdict_words import OPTIMISTIC, rests_on
 from delineate.uncertainty.novelty import NOVEL, is_novel
 from delineate.uncertainty.quality import UNLIKE, Reference
+from delineate.words import plural
 
 _SINGLE_DRAWS = (
     "The uncertainty of a reference image is that of a single draw, which has no epistemic part. A "

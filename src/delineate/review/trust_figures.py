@@ -9,13 +9,14 @@ from math import isfinite
 import numpy as np
 
 from delineate.review.charts import Point, measured
-from delineate.review.page import Page, plural
+from delineate.review.page import Page
 from delineate.review.run_folder import ImageResult
 from delineate.review.run_trust import Quality, Truth
 from delineate.review.trust_charts import Limit, Mark, after_checking, against_score, in_order
 from delineate.uncertainty import risk_coverage, verification
 from delineate.uncertainty.novelty import NOVEL, is_novel
 from delineate.uncertainty.quality import UNLIKE
+from delineate.words import plural
 
 _ORIGINS = {
     "held-out": "not trained on, but used to choose weights and thresholds",

@@ -39,6 +39,7 @@ from delineate.runs.scored import (
     without_truth,
 )
 from delineate.runs.wanted import Wanted, wanted_of
+from delineate.words import plural
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +59,6 @@ class Evaluation:
 
     def lines(self) -> list[str]:
         """The summary as text, one score a line: mean over images and pooled, with intervals."""
-        from delineate.review.page import plural
-
         summary = self.tables.summary
         pooled = "objects" in summary
         objects = f", {plural(int(summary['objects'][0]), 'true object')}" if pooled else ""

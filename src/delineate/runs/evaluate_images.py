@@ -35,6 +35,7 @@ from delineate.runs.predict import Listener
 from delineate.runs.scored import NotScored, score_each, scores_table, told, without_truth
 from delineate.runs.segmenter import Segmenter
 from delineate.runs.wanted import Wanted, wanted_of
+from delineate.words import plural
 
 _SHOWN = 3  # images in the picture: the worst, the middle and the best
 _RELATIVE = (
@@ -61,8 +62,6 @@ class ImageEvaluation:
 
     def lines(self) -> list[str]:
         """The summary as text, one score a line: mean over images and pooled, with intervals."""
-        from delineate.review.page import plural
-
         images, summary = self.tables
         count = len(set(images["image"]))
         intervals = f"; {summary['level'][0]:.0%} bootstrap intervals over images"

@@ -29,6 +29,7 @@ from delineate.runs.import_tables import (
 )
 from delineate.runs.layout import label_files, read_json, remove
 from delineate.runs.predict import Listener, explain
+from delineate.words import plural
 
 log = logging.getLogger("delineate")
 
@@ -288,8 +289,6 @@ def _failed(target: Target, files: Sequence[DrawingFile], error: Exception) -> I
 
 
 def _outcome(found: Imported) -> str:
-    from delineate.review.page import plural
-
     row = found.row
     if row["status"] == "failed":
         return f"failed: {row['error']}"

@@ -20,6 +20,7 @@ from delineate.runs.earlier import in_order
 from delineate.runs.folder import RunFolder
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict_files import Work, find_work
+from delineate.words import plural
 
 if TYPE_CHECKING:
     from delineate.runs.quality import Judge
@@ -261,8 +262,6 @@ def run_all(
 
 def _outcome(row: dict[str, Any]) -> str:
     """What became of an image, in few words."""
-    from delineate.review.page import plural
-
     if "objects" in row:
         return plural(row["objects"], "object")
     doubtful = row["not_measurable"]

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from delineate.metrics import Interval, bracketed
-from delineate.review.page import plural
 from delineate.review.report_trust import coverage, no_estimate
 from delineate.review.run_trust import metric_name
 from delineate.review.verdict_words import OPTIMISTIC, verdict_lines
 from delineate.runs.review_calibration import calibration_lines
 from delineate.uncertainty.novelty import NOVEL
 from delineate.uncertainty.quality import UNLIKE
+from delineate.words import plural
 
 
 @dataclass(frozen=True, eq=False)

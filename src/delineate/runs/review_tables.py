@@ -14,6 +14,7 @@ from delineate.metrics import bootstrap_interval
 from delineate.review.run_trust import MEASURES, MODEL
 from delineate.runs.review_scores import Scores
 from delineate.runs.review_state import Checked, Finished
+from delineate.runs.tables import number
 from delineate.uncertainty import (
     Ranking,
     Reference,
@@ -29,7 +30,7 @@ def rank_scores(run: Finished, checked: Checked) -> Ranking:
     rows = [row for row in run.rows if row["image"] in checked.scores]
     points = Reference(
         tuple(row["image"] for row in rows),
-        tuple(_number(row.get("uncertainty")) for row in rows),
+        tuple(number(row, "uncertainty") for row in rows),
         tuple(checked.score(row["image"]) or 0.0 for row in rows),
         checked.metric,
     )
@@ -61,7 +62,7 @@ def scores_table(run: Finished, checked: Checked) -> Table:
         [
             {
                 "image": row["image"],
-                "uncertainty": _number(row.get("uncertainty")),
+                "uncertainty": number(row, "uncertainty"),
                 **checked.scores[row["image"]]._asdict(),
             }
             for row in run.rows
@@ -146,7 +147,3 @@ def rows_of(table: Table, metric: str) -> Sequence[dict[str, Any]]:
     """Rows of `beside_table` of one score."""
     rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
     return [row for row in rows if row["score"] == metric]
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan

@@ -20,6 +20,7 @@ from delineate.recipe import Recipe
 from delineate.runs.assess import assess
 from delineate.runs.members import Member, member_folder, member_splits, train_member
 from delineate.runs.record import claim, describe, target_of
+from delineate.words import plural
 
 log = logging.getLogger("delineate")
 
@@ -320,7 +321,6 @@ def _scale(
     recipe: Recipe, runner: Runner, samples: Sequence[Sample], reporter: Reporter
 ) -> ScaleModel | None:
     from delineate.inference.scale import fit_scale
-    from delineate.review.page import plural
 
     if recipe.data.diameter is None:
         return None

@@ -15,6 +15,7 @@ from delineate.errors import AxesError, ReadError
 from delineate.image import Image
 from delineate.review.run_images import relative_units
 from delineate.runs.layout import read_json
+from delineate.words import plural
 
 
 class Wanted(NamedTuple):
@@ -106,7 +107,7 @@ def _chosen(
         if lacking:
             what, option = _PARTS[axis]
             raise AxesError(
-                f"{image.source or 'the true image'} has {n} {what}{'' if n == 1 else 's'}, "
+                f"{image.source or 'the true image'} has {plural(n, what)}, "
                 f"numbered from 0: {option} asks for {', '.join(map(str, lacking))}"
             )
         return tuple(asked)
