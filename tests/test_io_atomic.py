@@ -1,5 +1,9 @@
 """Writing in one step, and checking pixels."""
 
+import errno
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -77,6 +81,20 @@ def test_a_full_disk_and_a_wrong_place_are_named(tmp_path):
     ):
         temporary.write_text("x")
     assert (tmp_path / "folder" / "content").exists()
+
+
+def test_a_read_only_file_system_is_named(tmp_path, monkeypatch):
+    """There nothing can be removed either, and what says so must not take the error's place."""
+
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with (
+        pytest.raises(WriteError, match=r"a\.txt: cannot be written: Read-only file system"),
+        atomic_path(tmp_path / "a.txt") as temporary,
+    ):
+        refuse(temporary)
 
 
 def test_other_files_errors_stay_what_they_are(tmp_path):
