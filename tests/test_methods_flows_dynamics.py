@@ -178,6 +178,22 @@ def test_objects_are_connected_and_strays_are_dropped() -> None:
     assert np.mean(found[labels > 0] > 0) > 0.95
 
 
+@pytest.mark.parametrize(("width", "columns"), [(4, (7, 12)), (5, (1, 6)), (6, (0, 6))])
+def test_of_two_parts_of_a_sink_the_larger_is_kept_of_equal_ones_the_first(
+    width: int, columns: tuple[int, int]
+) -> None:
+    """A block leads over a gap of one column into another, of five by five pixels."""
+    inside = np.zeros((5, 12), bool)
+    inside[:, 6 - width :] = True
+    inside[:, 6] = False
+    y, x = np.indices(inside.shape)
+    flow = np.stack([np.sign(2 - y), np.sign(9 - x)]).astype(np.float32)
+    flow /= np.maximum(np.hypot(*flow), 1)
+    expected = np.zeros(inside.shape, np.uint32)
+    expected[:, slice(*columns)] = 1
+    np.testing.assert_array_equal(decode_flows(flow, inside), expected)
+
+
 def test_pixels_that_go_nowhere_are_no_object() -> None:
     labels = balls((90, 90), 8, 9, seed=5)
     flow, inside = flow_targets(labels), labels > 0

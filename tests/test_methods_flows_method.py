@@ -106,6 +106,24 @@ def test_thresholds_of_decoding(labels: np.ndarray) -> None:
     assert lax[labels == 2].any()
 
 
+def test_objects_of_a_flow_error_above_the_threshold_are_dropped() -> None:
+    """A flow of length a misses by (1 − a)²: 0.09, 0.36 and 0.46; the threshold is 0.4."""
+    y, x = np.indices((24, 72))
+    labels = np.where((y - 12) ** 2 + (x % 24 - 12) ** 2 <= 100, 1 + x // 24, 0)
+    maps = perfect(labels)
+    maps[:2] *= np.array([0, 0.7, 0.4, 0.32], np.float32)[labels]
+    every = Flows(flow_threshold=None).decode(maps)
+    ids = [int(labels[every.labels == row].max()) for row in (1, 2, 3)]
+    errors = dict(zip(ids, every.columns["flow_error"], strict=True))
+    assert [errors[i] for i in (1, 2, 3)] == pytest.approx([0.09, 0.36, 0.4624], abs=0.02)
+    kept = Flows().decode(maps).labels
+    assert set(np.unique(labels[kept > 0])) == {1, 2}
+    edge = float(errors[2])
+    for threshold, left in ((edge, {1, 2}), (np.nextafter(edge, 0), {1})):
+        kept = Flows(flow_threshold=threshold).decode(maps).labels
+        assert set(np.unique(labels[kept > 0])) == left
+
+
 def test_columns_follow_the_objects(labels: np.ndarray) -> None:
     """After objects are dropped, each row is still that of its object."""
     maps = perfect(labels).copy()
@@ -275,6 +293,22 @@ def test_class_of_each_object_by_the_mean_over_its_pixels(labels: np.ndarray) ->
     assert (found.columns["class_probability"] > 0.6).all()
     empty = method.decode(np.zeros_like(maps))
     assert len(empty.columns["class"]) == len(empty.columns["class_probability"]) == 0
+
+
+def test_each_of_many_classes_is_told(labels: np.ndarray) -> None:
+    """Also the last, which no column but its own says."""
+    method = Flows(classes=4)
+    true = 1 + np.arange(int(labels.max()) + 1) % 4
+    maps = np.zeros((8, *labels.shape), np.float32)
+    maps[:3] = perfect(labels)
+    maps[3:] = 0.1
+    for k in range(1, 5):
+        maps[3 + k][(true[labels] == k) & (labels > 0)] = 0.6
+    found = method.decode(maps)
+    old = [labels[found.labels == row].max() for row in range(1, int(found.labels.max()) + 1)]
+    assert set(true[old]) == {1, 2, 3, 4}
+    np.testing.assert_array_equal(found.columns["class"], true[old])
+    np.testing.assert_allclose(found.columns["class_probability"], 0.6, rtol=1e-6)
 
 
 def test_score(labels: np.ndarray) -> None:
