@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
 from conftest import disks
 from delineate.data.augment import Augment, Pose, change_intensity, random_pose, warp
@@ -184,16 +185,71 @@ def test_quarter_turns_are_drawn_evenly_and_not_beside_rotations():
     assert Augment(quarter_turns=True, rotate=0).quarter_turns
 
 
-def test_quarter_turns_turn_vectors_too():
-    labels = disks((41, 41), 6, 8, np.random.default_rng(2))
-    sample = sample_of(labels)
-    augment = STILL.model_copy(update={"quarter_turns": True, "flip": True})
-    for index in range(6):
-        batch = Patches([sample], Flows(), augment, (41, 41), 6, seed=1)[index]
-        inside = batch.valid[0].numpy() > 0
-        objects = batch.targets[2].numpy() > 0.5
-        length = np.sqrt((batch.targets[:2].numpy() ** 2).sum(axis=0))
-        np.testing.assert_allclose(length[objects & inside], 1, atol=1e-3)
+@pytest.mark.parametrize(
+    "augment",
+    [
+        STILL.model_copy(update={"quarter_turns": True}),
+        STILL.model_copy(update={"quarter_turns": True, "flip": True}),
+        STILL.model_copy(update={"rotate": 360.0, "flip": True, "scale": (0.8, 1.2)}),
+    ],
+    ids=["quarter turns", "quarter turns and flips", "any angle"],
+)
+@pytest.mark.parametrize(("shape", "side", "radius"), [((121, 130), 96, 18), ((36, 40, 44), 32, 6)])
+def test_flow_in_patches_points_to_where_the_centre_is_there(augment, shape, side, radius):
+    """Of a disk (ball) that is whole in every patch: its centre is the mean of its pixels."""
+    ndim = len(shape)
+    away = np.indices(shape) - (np.array(shape) * 0.48).round().reshape(-1, *[1] * ndim)
+    sample = sample_of(((away**2).sum(axis=0) <= radius**2).astype(np.int32))
+    patches = Patches([sample], Flows(), augment, (side,) * ndim, 8, seed=1, centred=1.0)
+    for index in range(8):
+        targets = patches[index].targets.numpy()
+        at = np.argwhere(targets[ndim] > 0.5).T
+        inward = at.mean(axis=1, keepdims=True) - at
+        length = np.sqrt((inward**2).sum(axis=0))
+        far = length > radius / 2
+        flow = targets[:ndim, *at][:, far]
+        cosine = (flow * inward[:, far] / length[far]).sum(axis=0)
+        assert far.sum() > 300
+        assert cosine.min() > 0.9
+        assert cosine.mean() > 0.98
+        np.testing.assert_allclose(np.sqrt((flow**2).sum(axis=0)), 1, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch", "margin"), [((90, 120), (48, 40), 16), ((40, 60, 50), (20, 24, 24), 8)]
+)
+def test_patches_reach_beyond_the_image_by_the_margin_and_no_farther(shape, patch, margin):
+    """Networks learn there where an image ends; farther out there is nothing to learn."""
+    sample = sample_of(np.zeros(shape, np.int32))
+    patches = Patches([sample], Flows(), STILL, patch, 60, seed=0)
+    beyond = []
+    for index in range(60):
+        inside = patches[index].inside.numpy()[0]
+        lines = [
+            inside.any(axis=tuple(a for a in range(len(patch)) if a != axis))
+            for axis in range(len(patch))
+        ]
+        beyond.append([np.count_nonzero(~line) for line in lines])
+        assert inside.sum() == np.prod([line.sum() for line in lines])
+    assert np.max(beyond, axis=0).tolist() == [margin] * len(patch)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("step", "inside"), [(0.4, [1, 1, 1]), (-0.4, [1, 1, 1]), (0.6, [1, 1, 0]), (-0.6, [0, 1, 1])]
+)
+def test_the_outer_half_of_a_pixel_at_the_edge_is_inside(axis, step, inside):
+    """It has the value of the pixel, as SciPy says; half a pixel farther out there is nothing."""
+    image = np.random.default_rng(0).random((1, 3, 3, 3), np.float32)
+    pose = Pose(np.eye(3), np.eye(3)[axis] * step)
+    found = warp(image, image, np.ones((3, 3, 3), np.int32), pose, (3, 3, 3))
+    places = np.indices((3, 3, 3)) + pose.offset.reshape(3, 1, 1, 1)
+    there = np.moveaxis(np.broadcast_to(inside, (3, 3, 3)), -1, axis)
+    expected = map_coordinates(image[0], places, order=1, mode="nearest") * there
+    np.testing.assert_array_equal(found.inside[0], there)
+    np.testing.assert_array_equal(found.weight[0], there)
+    np.testing.assert_allclose(found.image[0], expected, atol=1e-6)
+    np.testing.assert_allclose(found.targets[0], expected, atol=1e-6)
 
 
 def test_a_patch_that_is_bent_or_scaled_is_not_snapped():
