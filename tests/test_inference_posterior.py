@@ -165,6 +165,44 @@ def test_objects_joined_over_planes_keep_the_columns_of_the_method():
     np.testing.assert_allclose(decoded.columns["probability"], expected, rtol=1e-5)
 
 
+def test_the_class_of_an_object_of_several_planes_is_that_of_most_area():
+    """Two planes of 81 pixels say 1, one of 225 says 3; of another object all say 2."""
+    planes = [(4, (1, 2)), (4, (1, 2)), (7, (3, 2))]
+    maps = np.zeros((7, 3, 24, 48), np.float32)
+    y, x = np.mgrid[:24, :48].astype(np.float32)
+    for z, (half, classes) in enumerate(planes):
+        for centre, number in zip((12, 34), classes, strict=True):
+            inside = (abs(y - 12) <= half) & (abs(x - centre) <= half)
+            away = np.stack([12 - y, centre - x])
+            away /= np.maximum(np.hypot(*away), 1e-6)
+            maps[:2, z, inside] = away[:, inside]
+            maps[2, z, inside] = 1
+            maps[3 + number, z, inside] = 0.5 + 0.1 * z
+    decoded = decode_planes(maps, Flows(classes=3, flow_threshold=None))
+    assert decoded.labels.max() == 2
+    assert decoded.columns["class"].tolist() == [3, 2]
+    areas = np.array([81.0, 81.0, 225.0])
+    expected = (areas * [0.5, 0.6, 0.7]).sum() / areas.sum()
+    np.testing.assert_allclose(decoded.columns["class_probability"], expected, rtol=1e-5)
+
+
+def test_scores_of_a_movie_are_over_its_pixels_not_its_time_points():
+    """A small object of p = 0.9 and one sixteen times as large of 0.6."""
+    inside = np.full((2, 40, 40), 0.02, np.float32)
+    inside[0, 5:10, 5:10] = 0.9
+    inside[1, 10:30, 10:30] = 0.6
+    movie = Image(np.zeros(inside.shape, np.uint8), "TYX")
+    found = decode_posterior(Posterior(np.stack([1 - inside, inside]), None, 1), movie, Semantic())
+    assert found.labels.max() == 2
+    pixels, variances = np.array([25, 400]), np.array([0.09, 0.24])
+    expected = (pixels * variances).sum() / pixels.sum()
+    assert found.scores.uncertainty == pytest.approx(expected, rel=1e-5)
+    assert found.scores.uncertainty == pytest.approx(
+        found.predictive[found.foreground].mean(), rel=1e-5
+    )
+    assert found.scores.image_uncertainty == pytest.approx(found.predictive.mean(), rel=1e-5)
+
+
 def test_kept_draws_of_a_movie_of_volumes_decode_point_by_point():
     maps = np.stack([two_planes(), np.zeros_like(two_planes())], axis=1)
     image = Image(np.zeros((2, 2, 24, 48), np.uint8), "TZYX")

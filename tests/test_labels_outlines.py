@@ -163,6 +163,27 @@ def test_two_objects_of_a_plane_never_become_one() -> None:
     assert (stitch([one, two, one], threshold=0.6)[1:] > 1).all()
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_partners_are_found_from_the_best_iou_downwards(mirrored: bool) -> None:
+    """The second object overlaps both of the plane below, by 3 of 17 and by 9 of 15 pixels."""
+    below, above = np.zeros((1, 24), int), np.zeros((1, 24), int)
+    below[0, :8], below[0, 8:20] = 1, 2
+    above[0, 5:17], above[0, 17:20] = 1, 2
+    if mirrored:
+        below, above = below[:, ::-1], above[:, ::-1]
+    stitched = stitch([below, above], threshold=0.1)
+    assert set(stitched[1][above == 1]) == {2}
+    assert set(stitched[1][above == 2]) == {3}
+    np.testing.assert_array_equal(stitched[0], below)
+
+
+@pytest.mark.parametrize(("threshold", "objects"), [(0.5, 1), (np.nextafter(0.5, 1), 2)])
+def test_an_iou_of_just_the_threshold_joins(threshold: float, objects: int) -> None:
+    below, above = np.zeros((3, 8), int), np.zeros((3, 8), int)
+    below[1], above[1, :4] = 1, 1
+    assert stitch([below, above], threshold=threshold).max() == objects
+
+
 def test_planes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(LabelError, match=r"plane 1 .*\(3, 4\).*\(4, 4\)"):
         stitch([np.zeros((4, 4), int), np.zeros((3, 4), int)])

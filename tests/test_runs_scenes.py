@@ -16,7 +16,7 @@ from delineate.data.layouts import find_pairs
 from delineate.data.options import DataOptions
 from delineate.data.times import single_images
 from delineate.inference.runner import RunOptions
-from delineate.io import read, read_labels
+from delineate.io import ImageFile, read, read_labels
 from delineate.runs.decode import decode_folder
 from delineate.runs.evaluate import evaluate_folder
 from delineate.runs.export import export_folder
@@ -78,6 +78,18 @@ def test_a_file_of_several_is_hashed_once(tmp_path: Path, monkeypatch: pytest.Mo
             file.write(image, metadata={"axes": "YX", "Name": name})
     found = predict_folder(dome_model(), tmp_path / "slide.ome.tif", tmp_path / "out", EXACT)
     assert (found.done, found.before, found.objects) == (2, 0, 10)
+
+
+def test_the_result_of_a_scene_is_not_that_of_another_of_the_same_name(tmp_path: Path) -> None:
+    """Names of scenes depend on which other files there are, so they can change places."""
+    truth = write_slide(tmp_path / "slide.ome.tif")
+    out = tmp_path / "out"
+    for scene, before in ((0, 0), (1, 0), (1, 1)):
+        image = ImageFile(tmp_path / "slide.ome.tif", "part", scene)
+        found = predict_folder(dome_model(), [image], out, EXACT)
+        assert (found.done, found.before) == (1, before)
+        assert [i["scene"] for i in inputs(out)] == [scene]
+        assert same_objects(read_labels(out / "labels" / "part.tif"), truth[NAMES[scene]])
 
 
 def test_scenes_are_chosen_by_name_and_number(

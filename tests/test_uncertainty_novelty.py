@@ -79,6 +79,14 @@ def test_held_out_images_are_a_better_reference_where_there_are_some() -> None:
         fit_features(known, held_out[:0])
 
 
+def test_one_odd_reference_image_does_not_change_what_is_usual() -> None:
+    """The usual distance is the median: of 1, 2 and 30 it is 2, and (3, 4) is 5 away."""
+    reference = np.array([30.0, 1.0, 2.0])
+    known = FeatureStatistics(np.zeros(2), np.eye(2), np.ones(2), 1.0, reference, 3)
+    assert known.typical == 2
+    np.testing.assert_allclose(known.novelty([[3, 4], [0, 2]]), [2.5, 1])
+
+
 def test_an_image_is_novel_beyond_thrice_the_usual_distance() -> None:
     assert NOVEL == 3
     assert [is_novel(n) for n in (0.5, 3.0, 3.001, 12.0, math.inf)] == [False, False] + [True] * 3
