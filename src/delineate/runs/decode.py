@@ -19,6 +19,7 @@ from delineate.io import ImageFile, read
 from delineate.methods.base import Method
 from delineate.recipe import Recipe
 from delineate.runs.folder import RunFolder
+from delineate.runs.lock import writing
 from delineate.runs.maps import read_maps
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Listener, Summary, run_all
@@ -50,7 +51,7 @@ def decode_folder(
     ReadError : the run has no maps. An image whose maps are missing, or that has changed since, is
         recorded with its error, and the others are decoded.
     ModelError : a parameter is unknown or invalid.
-    WriteError : `out` holds a run with other settings.
+    WriteError : `out` holds a run with other settings, or another process is writing there.
     """
     run, outputs = Path(run), outputs or Outputs()
     if Path(out).resolve() == run.resolve():
@@ -74,9 +75,7 @@ def decode_folder(
     settings = record["settings"]
     asked = {k: settings[k] for k in ("channels", "planes") if settings.get(k) is not None}
     chosen = {k: tuple(v) for k, v in asked.items()}
-    folder = RunFolder(
-        Path(out), {**settings, "decoding": {**before, **decoding}}, outputs, overwrite
-    )
+    decisive = {**settings, "decoding": {**before, **decoding}}
 
     def predict(image: ImageFile, _: Progress | None) -> Prediction:
         kept = read_maps(run / "maps" / f"{image.name}.zarr", method)
@@ -96,8 +95,10 @@ def decode_folder(
         return replace(prediction, diameter=kept.diameter, novelty=kept.novelty)
 
     facts = {k: record[k] for k in ("model", "recipe", "seed")} | {"truth": method.truth}
-    changed = decoded_otherwise(recipe.method, folder.settings["decoding"])
-    return run_all(folder, files, predict, facts, listener, _judge(record, changed))
+    with writing(Path(out)):
+        folder = RunFolder(Path(out), decisive, outputs, overwrite)
+        changed = decoded_otherwise(recipe.method, folder.settings["decoding"])
+        return run_all(folder, files, predict, facts, listener, _judge(record, changed))
 
 
 def _judge(record: dict[str, Any], changed: str) -> Judge | None:

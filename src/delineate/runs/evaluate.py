@@ -27,6 +27,7 @@ from delineate.metrics import (
 )
 from delineate.recipe import Recipe
 from delineate.runs.layout import label_files, label_folder, read_json
+from delineate.runs.lock import alone
 from delineate.runs.predict import Listener
 from delineate.runs.scored import (
     NotScored,
@@ -121,6 +122,7 @@ def pair_labels(predicted: Path, truth: Path, room: str = "labels") -> Paired[La
     return Paired(pairs, len(set(true) - set(found)), tuple(without))
 
 
+@alone()
 def evaluate_folder(
     predicted: str | Path,
     truth: str | Path,
@@ -158,6 +160,7 @@ def evaluate_folder(
     DataError : no files pair.
     LabelError, ReadError, AxesError : of no image can the files be scored: shapes differ, or they
         hold no labels; the message names them.
+    WriteError : another process is writing into `out`, or nothing can be written there.
     """
     from delineate.review.figures import evaluation_figure
 

@@ -31,6 +31,7 @@ from delineate.runs.image_pairs import (
     open_pair,
     pair_images,
 )
+from delineate.runs.lock import alone
 from delineate.runs.predict import Listener
 from delineate.runs.scored import NotScored, score_each, scores_table, told, without_truth
 from delineate.runs.segmenter import Segmenter
@@ -115,6 +116,7 @@ class _Scored(NamedTuple):
     objects: dict[str, ObjectScores]
 
 
+@alone()
 def evaluate_images(
     predicted: str | Path,
     truth: str | Path,
@@ -162,6 +164,7 @@ def evaluate_images(
     ReadError, AxesError, ImageError : no image can be scored: files cannot be read, or do not fit
         each other; the message names them.
     ModelError : the segmenter does not segment.
+    WriteError : another process is writing into `out`, or nothing can be written there.
     """
     pairs, missing, without = pair_images(Path(predicted), Path(truth))
     names: tuple[str, ...] = ()

@@ -48,6 +48,9 @@ SCHEMA = 1
 class RunFolder:
     """A run in progress.
 
+    Its caller keeps other processes from writing there meanwhile (`delineate.runs.lock.writing`);
+    so the half files that it finds are of processes that were killed.
+
     Parameters
     ----------
     folder : where it is written.

@@ -18,6 +18,7 @@ from delineate.model import Model, ResultType
 from delineate.runs.asked import check_asked_for
 from delineate.runs.earlier import in_order
 from delineate.runs.folder import RunFolder
+from delineate.runs.lock import writing
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict_files import Work, find_work
 from delineate.words import plural
@@ -116,7 +117,7 @@ def predict_folder(
     ReadError : nothing is found.
     AxesError, ImageError, ModelError : settings that suit no image.
     WriteError : `out` holds a run with other settings, results of other images of the same names,
-        or labels that no run wrote.
+        or labels that no run wrote; or another process is writing there.
     """
     settings, outputs = settings or Settings(), outputs or Outputs()
     if not isinstance(images, Work):
@@ -139,20 +140,15 @@ def predict_folder(
         )
     judge = judge_by(model, settings)
     sha = model.sha256()
-    run = RunFolder(
-        Path(out),
-        {
-            "model": sha,
-            "diameter": settings.diameter,
-            "axes": settings.axes,
-            "channels": settings.channels,
-            **settings.rarely_given(),
-            "run": settings.run.model_dump(),
-            "decoding": settings.decoding,
-        },
-        outputs,
-        overwrite,
-    )
+    decisive = {
+        "model": sha,
+        "diameter": settings.diameter,
+        "axes": settings.axes,
+        "channels": settings.channels,
+        **settings.rarely_given(),
+        "run": settings.run.model_dump(),
+        "decoding": settings.decoding,
+    }
 
     def predict(image: ImageFile, progress: Progress | None) -> Any:
         return model.predict(
@@ -177,7 +173,9 @@ def predict_folder(
         "truth": model.recipe.method.truth,
         "seed": model.recipe.seed,
     }
-    return run_all(run, files, predict, facts, listener, judge)
+    with writing(Path(out)):
+        run = RunFolder(Path(out), decisive, outputs, overwrite)
+        return run_all(run, files, predict, facts, listener, judge)
 
 
 def judge_by(model: Model, settings: Settings) -> Judge | None:

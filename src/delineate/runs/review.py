@@ -18,6 +18,7 @@ from delineate.labels import Table
 from delineate.review.report import write_report
 from delineate.review.run_trust import COMPARISON, EXPERTS, MODEL, metric_name
 from delineate.runs.layout import CURVE, RANKING, SCORES, remove, write_json
+from delineate.runs.lock import alone
 from delineate.runs.quality import Judge, check_asked, novel
 from delineate.runs.review_calibration import (
     calibration_facts,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from delineate.runs.predict import Listener
 
 
+@alone(make=False)
 def review_folder(
     out: str | Path,
     *,
@@ -85,7 +87,7 @@ def review_folder(
     DelineateError : the score or the risk is out of range, or there is a risk without a score.
     DataError : names do not match, or experts are given without truth.
     LabelError : a file has another shape than its image, or is no label file; it is named.
-    WriteError : a file cannot be written.
+    WriteError : a file cannot be written, or another process is writing there.
     """
     run = read_finished(Path(out), allow_imports=allow_imports)
     if (run.folder / "results").is_dir() and (truth is not None or experts):
