@@ -213,7 +213,7 @@ def test_decode_export_and_evaluate(
     assert (out / "scores.png").exists()
     write_labels(tmp_path / "others" / "z.tif", truth["a"])
     assert call("evaluate", out, tmp_path / "others") == 2
-    assert "the first is a; truth has for instance z" in capsys.readouterr().err
+    assert "called a, b, the true files z; give files of the same image" in capsys.readouterr().err
     assert call(*command, "--keep-maps") == 0
     assert "nothing to do" in capsys.readouterr().err
 
