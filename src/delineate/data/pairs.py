@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -57,3 +58,25 @@ class Pair:
         known = (self.labels, self.classes, self.soft, self.target, self.cost)
         own = (self.image,) if self.only == "target" else ()
         return own + tuple(f for f in known if f is not None)
+
+
+def short_names(pairs: Sequence[Pair]) -> dict[str, str]:
+    """Names for others to read, by the names of the pairs: without the folders of this machine.
+
+    A table may name files by their whole paths. Then as many of the last folders stay as tell all
+    of the pairs apart; other names stay as they are.
+    """
+    whole = [pair for pair in pairs if Path(pair.name).is_absolute()]
+    other = {pair.name: pair.name for pair in pairs if not Path(pair.name).is_absolute()}
+    kept = 0
+    while True:
+        short = {pair.name: _from_folder(pair, kept) for pair in whole}
+        if len({*short.values(), *other.values()}) == len(pairs):
+            return other | short
+        kept += 1
+
+
+def _from_folder(pair: Pair, kept: int) -> str:
+    """Name of a pair from the last `kept` folders of its image on."""
+    first = max(0, len(pair.image.parent.parts) - kept)
+    return "/".join(Path(pair.name).parts[first:])

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from delineate.data.channels import Selection, network_channels, select_axes
 from delineate.data.mapped import map_image, map_target
+from delineate.data.pairs import short_names
 from delineate.data.splits import Split
 from delineate.data.truth import Known, read_truth
 from delineate.data.truth_files import at_time
@@ -142,9 +143,10 @@ def assess(
     write_table(out / TABLE, table)
     learned: dict[str, Any] = {}
     scored = ~np.isnan(table[method.monitor])
+    known_as = short_names([left_out[name][1] for name in names])
     if scored.any() and not np.isnan(table["image_uncertainty"]).all():
         reference = Reference(
-            tuple(table["image"][scored].tolist()),
+            tuple(known_as[name] for name in table["image"][scored].tolist()),
             tuple(table["uncertainty"][scored].tolist()),
             tuple(np.clip(table[method.monitor][scored], 0, 1).tolist()),  # Pearson's may be < 0
             method.monitor,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from delineate.data.intensity import Intensity
     from delineate.model import Description, Model, Target
     from delineate.runs.members import Member
+    from delineate.training.regimes import AnyRegime
 
 NO_CACHE = {"cache": None}
 """Where prepared images are kept changes nothing about a training."""
@@ -136,6 +137,7 @@ def describe(
     portable = {
         "data": recipe.data.model_copy(update=dict.fromkeys(PATHS)),
         "network": recipe.network.model_copy(update={"weights": None}),
+        "regime": _portable(recipe.regime),
     }
     return Description(
         schema=1,
@@ -159,6 +161,14 @@ def describe(
             **({"started_from": {"name": start.name, "sha256": start.sha256()}} if start else {}),
         },
     )
+
+
+def _portable(regime: AnyRegime) -> AnyRegime:
+    """A regime without the path of weights that the network of its way back may have."""
+    back = getattr(regime, "back_network", None)
+    if back is None:
+        return regime
+    return regime.model_copy(update={"back_network": back.model_copy(update={"weights": None})})
 
 
 def target_of(intensities: Iterable[Intensity | None], **facts: Any) -> Target:
