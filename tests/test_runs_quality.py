@@ -22,7 +22,7 @@ from delineate.runs.predict import Settings, predict_folder
 from delineate.runs.quality import Judge
 from delineate.runs.review import review_folder
 from delineate.runs.tables import most_uncertain_first
-from delineate.uncertainty import Reference, fit_features
+from delineate.uncertainty import MINIMUM_REFERENCES, Reference, fit_features
 from delineate.uncertainty.quality import NOTHING, UNCERTAIN, UNLIKE
 from delineate.uncertainty.thresholds import RISKY, UNPROVEN
 from domes import dome_model
@@ -181,6 +181,18 @@ def test_a_verdict_that_rests_on_many_images_is_left_uncommented():
     )[1]  # fmt: skip
     assert judge.lines([row("x", uncertainty="", objects=0), {"image": "b", "status": "failed"}])
     assert Judge(known, None, 0).lines([row("x", uncertainty=0.05)]) == ()
+
+
+def test_a_reference_that_is_too_small_for_estimates_is_told():
+    small = Reference(("a", "b"), (0.1, 0.2), (0.9, 0.3), "map")
+    rows = [row("x", uncertainty=0.05)]
+    said = (
+        "expected mean mAP: no estimate, since 2 reference images have an uncertainty; an estimate "
+        f"needs at least {MINIMUM_REFERENCES}"
+    )
+    assert Judge(small, None, 0).lines(rows) == (said,)
+    told = Judge(small, 0.5, 0).lines(rows)
+    assert told[0].startswith("to verify: ") and told[-1] == said
 
 
 @pytest.fixture

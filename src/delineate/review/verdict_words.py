@@ -30,6 +30,11 @@ OPTIMISTIC = (
 """Said of every estimate."""
 
 
+def no_estimate_line(metric: str, reason: str) -> str:
+    """Why no score is expected of the images of a run."""
+    return f"expected mean {metric_name(metric)}: no estimate, since {reason}"
+
+
 def verdict_lines(
     quality: Mapping[str, Any], done: int, verify: int, unknown: int = 0
 ) -> list[str]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from delineate.errors import DelineateError
-from delineate.review.verdict_words import verdict_lines
+from delineate.review.verdict_words import no_estimate_line, verdict_lines
 from delineate.runs.tables import number
 from delineate.uncertainty import ExpectedScore, Reference, Threshold, decide, ranking, verdict
 from delineate.uncertainty.novelty import is_novel
@@ -150,14 +150,16 @@ class Judge:
         return verdict(*known), reason
 
     def lines(self, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-        """How many of the images are to be verified, and what that rests on; nothing without a
-        required score."""
-        threshold = self._threshold()
+        """How many of the images are to be verified, and what that rests on, where a score is
+        required; and why none is expected of them, where the reference is too small."""
+        reason, threshold = ExpectedScore(self.reference).reason, self._threshold()
+        silent = (no_estimate_line(self.reference.metric, reason),) if reason else ()
         if threshold is None:
-            return ()
+            return silent
         done = [self._verdict(row, threshold)[0] for row in rows if row["status"] == "done"]
         quality = {**self.reference.to_dict(), **self._rule(threshold)}
-        return tuple(verdict_lines(quality, len(done), done.count("verify"), done.count("")))
+        told = verdict_lines(quality, len(done), done.count("verify"), done.count(""))
+        return (*told, *silent)
 
     def facts(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The reference, and what it says of the run as a whole, for ``run.json``.

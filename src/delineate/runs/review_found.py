@@ -10,7 +10,7 @@ from typing import Any
 from delineate.metrics import Interval, bracketed
 from delineate.review.report_trust import coverage, no_estimate
 from delineate.review.run_trust import metric_name
-from delineate.review.verdict_words import OPTIMISTIC, verdict_lines
+from delineate.review.verdict_words import OPTIMISTIC, no_estimate_line, verdict_lines
 from delineate.runs.review_calibration import calibration_lines
 from delineate.uncertainty.novelty import NOVEL
 from delineate.uncertainty.quality import UNLIKE
@@ -56,7 +56,7 @@ class Review:
             batch = self.quality["expected"]
             if batch["value"] is None:
                 reason = self.quality["no_expectation"] or no_estimate(self.novel)
-                lines.append(f"expected mean {name}: no estimate, since {reason}")
+                lines.append(no_estimate_line(self.quality["metric"], reason))
             else:
                 bounds = f"[{batch['low']:.3f}, {batch['high']:.3f}]"
                 counts = (batch.get(k) or 0 for k in ("n", "missing", "novel", "extrapolated"))
