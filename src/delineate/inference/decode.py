@@ -136,6 +136,7 @@ def image_point(
     spread = whole_spread(posterior, method)
     spreads: list[Spread] = []
     if keep_spread and spread is not None:
+        of_one = method.model_copy(update={"channels": 1})
         for c, scale in enumerate(np.broadcast_to(intensity.scale, len(values))):
             moments = posterior.spread
             own = replace(
@@ -143,7 +144,7 @@ def image_point(
                 maps=posterior.maps[list(method.channel_maps(c))],
                 spread=None if moments is None else moments[c : c + 1],
             )
-            part = whole_spread(own, method.channel(c))
+            part = whole_spread(own, of_one)
             assert part is not None
             spreads.append(part.scaled(float(scale) ** 2))
     axes = image.spatial_axes

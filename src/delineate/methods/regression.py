@@ -61,10 +61,6 @@ class Regression(Method):
         """One for each channel; with noise, two."""
         return self.channels * (2 if self.noise else 1)
 
-    def vectors(self, ndim: int) -> tuple[slice, ...]:
-        """There are none."""
-        return ()
-
     def encode(self, labels: NDArray[Any], classes: NDArray[Any] | None = None) -> Maps:
         """The normalised image itself.
 
@@ -176,10 +172,6 @@ class Regression(Method):
     def true_picture(self, targets: Tensor) -> Tensor:
         """The targets."""
         return targets
-
-    def channel(self, number: int) -> Self:
-        """The method of one channel alone; its maps are `channel_maps` of it."""
-        return self.model_copy(update={"channels": 1})
 
     def channel_maps(self, number: int) -> tuple[int, ...]:
         """Which of the maps are of one channel."""

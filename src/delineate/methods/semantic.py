@@ -91,10 +91,6 @@ class Semantic(Classes):
         """One for each class."""
         return self.classes
 
-    def vectors(self, ndim: int) -> tuple[slice, ...]:
-        """There are none."""
-        return ()
-
     def candidates(self) -> tuple[Self, ...]:
         """Other thresholds, of two classes."""
         if self.classes != 2:
