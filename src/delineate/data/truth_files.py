@@ -25,6 +25,9 @@ _ROLES = {
 }
 """What the files of a pair hold, and the axes that such files may have, to choose from."""
 
+_LABELS = ("labels", "classes")
+"""What of these are label images."""
+
 
 def read_ids(path: Path, axes: str | None, time: int | None, part: Selection) -> NDArray[Any]:
     """A label image (spatial axes): a time point and planes of it, where it has such axes.
@@ -75,9 +78,7 @@ def read_objects(path: Path, axes: str | None, time: int | None, part: Selection
 
 
 def _labels(path: Path, axes: str | None, time: int | None) -> Image:
-    from delineate.io import read_label_image
-
-    found = _opened(read_label_image, path, axes, *_ROLES["labels"][1])
+    found = _opened("labels", path, axes)
     if time is not None and "T" not in found.axes:
         raise DataError(f"the image has a time axis, its labels {path} have none")
     return found
@@ -97,10 +98,7 @@ def read_soft(
     AxesError, ReadError : as for `read`.
     DataError : they have another shape.
     """
-    from delineate.io import read
-
-    found = _opened(read, path, axes, *_ROLES["soft"][1])
-    soft = _selected(found, time, part).channel_first()
+    soft = _selected(_opened("soft", path, axes), time, part).channel_first()
     if soft.shape[1:] != shape:
         raise DataError(f"the image has the shape {shape}, its soft labels {path} {soft.shape[1:]}")
     return soft.astype(np.float32)
@@ -119,9 +117,9 @@ def read_target(
     AxesError, ReadError : as for `read`.
     ImageError : pixels are NaN or infinite.
     """
-    from delineate.io import check_pixels, read
+    from delineate.io import check_pixels
 
-    found = _opened(read, path, axes, *_ROLES["target"][1])
+    found = _opened("target", path, axes)
     if ndim == 2 and not select.z_channels:
         select = select._replace(z_channels=True)
     pixels = _selected(found, time, select).channel_first()
@@ -143,10 +141,7 @@ def read_cost(
     AxesError, ReadError : as for `read`.
     DataError : several channels, another shape, or negative or infinite weights.
     """
-    from delineate.io import read
-
-    found = _opened(read, path, axes, *_ROLES["cost"][1])
-    cost = _selected(found, time, part).channel_first()
+    cost = _selected(_opened("cost", path, axes), time, part).channel_first()
     if len(cost) != 1:
         raise DataError(f"the cost map {path} has {len(cost)} channels, expected one")
     if cost.shape[1:] != shape:
@@ -164,9 +159,7 @@ def target_names(path: Path, axes: str | None) -> tuple[str, ...]:
     ------
     AxesError, ReadError : as for `read`.
     """
-    from delineate.io import read
-
-    return _opened(read, path, axes, *_ROLES["target"][1]).channels
+    return _opened("target", path, axes).channels
 
 
 def at_time(image: Image, time: int | None) -> Image:
@@ -233,22 +226,19 @@ def check_lengths(pair: Pair, used: Iterable[Used], axes: str | None, flat: bool
     ------
     DataError : names the file that is shorter or longer, and both lengths.
     """
-    from delineate.io import read, read_label_image
-
-    for role, (what, letters) in _ROLES.items():
+    for role, (what, _) in _ROLES.items():
         file = getattr(pair, role)
         if file is None:
             continue
-        is_labels = role in ("labels", "classes")
         try:
-            found = _opened(read_label_image if is_labels else read, file, axes, *letters)
+            found = _opened(role, file, axes)
         except DelineateError:
             continue
         for axis in used:
             own, last = found.sizes.get(axis.axis), max(axis.chosen, default=0)
             whose = f"{pair.image}, whose {what} it holds, has {axis.length}"
             if own is None:
-                if axis.axis == "Z" and flat and is_labels and len(axis.chosen) > 1:
+                if axis.axis == "Z" and flat and role in _LABELS and len(axis.chosen) > 1:
                     raise DataError(
                         f"{file}: has one plane, and {whose}, of which {len(axis.chosen)} are used "
                         "as images of their own: choose the plane whose it is with data.planes"
@@ -273,19 +263,22 @@ def _selected(image: Image, time: int | None, select: Selection) -> Image:
     return select_axes(image, select)
 
 
-def _opened(read: Callable[..., Image], path: Path, axes: str | None, *letters: str) -> Image:
-    """A file with its own axes, else with what of the axes of the images fits one of `letters`.
+def _opened(role: str, path: Path, axes: str | None) -> Image:
+    """A file with its own axes, else with what of the axes of the images fits its role.
 
     Raises
     ------
     AxesError : as for the file by itself.
     """
+    from delineate.io import read, read_label_image
+
+    reader: Callable[..., Image] = read_label_image if role in _LABELS else read
     try:
-        return read(path)
+        return reader(path)
     except AxesError:
-        for guess in _guesses(axes, letters):
+        for guess in _guesses(axes, _ROLES[role][1]):
             try:
-                return read(path, axes=guess)
+                return reader(path, axes=guess)
             except AxesError:
                 continue
         raise
