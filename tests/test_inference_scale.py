@@ -8,9 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from delineate.data.intensity import Intensity
 from delineate.data.resize import resize_linear, scaled_shape
-from delineate.inference.scale import FACTORS, ScaleModel, busiest_planes, fit_scale, ridge
+from delineate.inference.scale import (
+    FACTORS,
+    ScaleModel,
+    busiest_crops,
+    busiest_planes,
+    estimate_diameter,
+    fit_scale,
+    ridge,
+)
 
 
 class Grain:
@@ -106,3 +116,68 @@ def test_planes_of_the_largest_contrast_are_told_from_empty_ones() -> None:
     flat = np.zeros((2, 4, 5, 5), np.uint8)
     assert busiest_planes(flat) == [0, 1, 2]
     assert busiest_planes(flat[:, :1]) == [0]
+
+
+@pytest.mark.parametrize("shape", [(96, 128), (64, 64, 96)])
+def test_the_busiest_crops_are_those_of_the_largest_contrast(shape: tuple[int, ...]) -> None:
+    """Noise that is stronger in some blocks of 32 pixels, wherever they lie, and darker there."""
+    rng = np.random.default_rng(0)
+    blocks = tuple(n // 32 for n in shape)
+    strength = 1.6 ** rng.permutation(np.prod(blocks)).reshape(blocks)
+    wide = np.kron(strength, np.ones((32,) * len(shape)))
+    data = (rng.normal(size=shape) * wide - 9 * wide)[None]
+    order = np.stack(np.unravel_index(np.argsort(-strength, axis=None)[:4], blocks), axis=1)
+    assert not np.array_equal(order, order[np.lexsort(order.T[::-1])])
+    found = busiest_crops(data, 32, 4)
+    assert [tuple(s.start for s in crop) for crop in found] == [tuple(b) for b in 32 * order]
+    assert all(s.stop - s.start == 32 for crop in found for s in crop)
+    assert busiest_crops(data, max(shape), 4) == [tuple(slice(0, n) for n in shape)]
+
+
+class Bright:
+    """A network that sees what is bright, one whose objects are all that hangs together."""
+
+    ndim = 2
+    method: Any = SimpleNamespace(
+        decode=lambda maps: SimpleNamespace(
+            labels=ndimage.label(maps[0] > 0.5)[0].astype(np.uint32)
+        )
+    )
+
+    def style(self, data: np.ndarray) -> np.ndarray:
+        return np.array([data.mean()], np.float32)
+
+    def maps(self, data: np.ndarray) -> np.ndarray:
+        return data
+
+
+def squares(sides: list[int]) -> np.ndarray:
+    image = np.zeros((1, 60, 60 * len(sides)), np.float32)
+    for k, side in enumerate(sides):
+        image[0, 5 : 5 + side, 60 * k : 60 * k + side] = 1
+    return image
+
+
+@pytest.mark.parametrize("common", [16.0, 32.0])
+def test_the_diameter_is_the_median_of_what_is_found(common: float) -> None:
+    """Four squares of 8 to 10 pixels and one of 50, in sight of a network that guessed 16."""
+    model = ScaleModel(np.zeros(1, np.float32), float(np.log(16)), 1.0)
+    runner: Any = Bright()
+    unchanged = Intensity(np.zeros(1, np.float32), np.ones(1, np.float32))
+    image = squares([10, 8, 50, 9, 9])
+    found = estimate_diameter(runner, model, [image], unchanged, common)
+    assert found == pytest.approx(2 * 9 / np.sqrt(np.pi), rel=1e-6)
+    assert estimate_diameter(runner, model, [image], unchanged, common, rounds=0) == (
+        pytest.approx(16)
+    )
+    few = estimate_diameter(runner, model, [image[..., :120]], unchanged, common)
+    assert few == pytest.approx(16)
+
+
+def test_the_first_guess_is_the_median_of_those_of_all_planes() -> None:
+    model = ScaleModel(np.ones(1, np.float32), 0.0, 1.0)
+    planes = [np.full((1, 20, 20), np.log(size), np.float32) for size in (30, 8, 300)]
+    runner: Any = Bright()
+    unchanged = Intensity(np.zeros(1, np.float32), np.ones(1, np.float32))
+    found = estimate_diameter(runner, model, planes, unchanged, 30.0, rounds=0)
+    assert found == pytest.approx(30)
