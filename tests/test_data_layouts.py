@@ -199,6 +199,17 @@ def test_another_seed_draws_another_split():
     assert split_pairs(pairs, 0.3, 0).val != split_pairs(pairs, 0.3, 1).val
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_end_of_a_single_movie_validates_and_whole_ones_of_several(seed):
+    """Neighbouring time points are alike: drawn among each other they would be no test."""
+    one = [Pair(f"a/t{t}", Path("a.tif"), time=t) for t in range(8)]
+    assert [p.time for p in split_pairs(one, 0.25, seed).val] == [6, 7]
+    others = [Pair(f"b/t{t}", Path("b.tif"), time=t) for t in range(8)]
+    both = split_pairs([*one, *others], 0.25, seed)
+    assert [len({p.image for p in part}) for part in both] == [1, 1]
+    assert len(both.val) == 8
+
+
 def test_a_single_image_trains_and_the_log_says_so(caplog):
     with caplog.at_level(logging.WARNING, "delineate"):
         split = split_pairs([Pair("cell", Path("cell.tif"))], 0.15, 0)
