@@ -200,7 +200,7 @@ def test_labels_that_do_not_pair(tmp_path: Path) -> None:
     _, labels = domes((80, 80), 8, 5)
     write_labels(tmp_path / "p" / "a.tif", labels)
     write_labels(tmp_path / "t" / "b.tif", labels)
-    with pytest.raises(DataError, match=r"the first is a; truth has for instance b"):
+    with pytest.raises(DataError, match=r"called a, the true files b; give files of the same"):
         evaluate_folder(tmp_path / "p", tmp_path / "t", tmp_path / "s")
     write_labels(tmp_path / "t" / "a.tif", labels[:32])
     with pytest.raises(LabelError, match=r"a\.tif against .*a\.tif"):
