@@ -19,6 +19,7 @@ from command_line import ENVIRONMENT, call, predict_command, start, wait_for
 from delineate.errors import DataError, ReadError, WriteError
 from delineate.io import write_labels
 from delineate.runs import lock
+from delineate.runs.consensus import consensus_folder
 from delineate.runs.decode import decode_folder
 from delineate.runs.evaluate import evaluate_folder
 from delineate.runs.evaluate_images import evaluate_images
@@ -98,6 +99,7 @@ def test_every_call_that_writes_is_refused_while_another_does(tmp_path: Path) ->
         lambda: review_folder(out),
         lambda: evaluate_folder(held, tmp_path / "truth", out),
         lambda: evaluate_images(tmp_path / "a", tmp_path / "a", out),
+        lambda: consensus_folder([tmp_path / "truth", tmp_path / "truth"], out, overwrite=True),
     ]
     refused: list[str] = []
 

@@ -35,6 +35,7 @@ from delineate.runs.consensus_outputs import (
 )
 from delineate.runs.consensus_remarks import Values, inside_values, remarks, values_note
 from delineate.runs.layout import file_sha256, remove
+from delineate.runs.lock import alone
 
 if TYPE_CHECKING:
     from delineate.runs.predict import Listener
@@ -94,6 +95,7 @@ class ConsensusRun:
         return lines
 
 
+@alone()
 def consensus_folder(
     experts: str | Path | Sequence[str | Path],
     out: str | Path,
