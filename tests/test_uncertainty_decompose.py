@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from delineate.errors import ModelError
-from delineate.uncertainty import decompose
+from delineate.uncertainty import decompose, energy
 from delineate.uncertainty._slabs import slabs
 
 
@@ -142,3 +142,15 @@ def test_slabs_cover_every_pixel_once(shape: tuple[int, ...], pixels: int) -> No
         count[slab] += 1
         assert count[slab].size <= max(pixels, 1)
     assert (count == 1).all()
+
+
+def test_energy_is_minus_logsumexp_and_never_overflows() -> None:
+    logits = np.random.default_rng(0).normal(0, 5, (4, 6, 7)).astype(np.float32)
+    for temperature in (0.5, 1.0, 3.0):
+        expected = -temperature * np.log(np.exp(logits / temperature).sum(axis=0))
+        np.testing.assert_allclose(energy(logits, temperature), expected, rtol=1e-4, atol=1e-5)
+    assert energy(np.array([1e5, 0.0])) == np.float32(-1e5)
+    # A constant added to all logits leaves the probabilities, but not the energy, as they were.
+    np.testing.assert_allclose(energy(logits + 4), energy(logits) - 4, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="temperature 0"):
+        energy(logits, 0)

@@ -3,7 +3,7 @@
 from delineate.uncertainty.auroc import auroc, auroc_interval
 from delineate.uncertainty.calibration import Reliability, pixel_reliability, reliability
 from delineate.uncertainty.compare import Comparison, compare, comparison_table
-from delineate.uncertainty.decompose import LIMIT, Spread, decompose
+from delineate.uncertainty.decompose import LIMIT, Spread, decompose, energy
 from delineate.uncertainty.expected import (
     MINIMUM_REFERENCES,
     BatchEstimate,
@@ -55,6 +55,7 @@ __all__ = [
     "comparison_table",
     "decide",
     "decompose",
+    "energy",
     "ensemble_novelty",
     "fit_features",
     "fit_temperature",

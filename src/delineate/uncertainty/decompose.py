@@ -159,3 +159,37 @@ def _check_sums(totals: NDArray[Any], *parts: NDArray[Any]) -> None:
             f"{off:.3g}, and a variance or mutual information is {low:.3g}; expected at most "
             f"{_TOLERANCE} and at least 0. If the network gives NaN, try --precision fp32"
         )
+
+
+def energy(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float32]:
+    """Energy −T ln Σ_k exp(z_k / T) of each pixel: high where the network knows no class.
+
+    Liu, Wang, Owens & Li 2020, NeurIPS 33, equation 4. It needs logits: probabilities have lost
+    the constant that it measures.
+
+    Parameters
+    ----------
+    logits : (K, spatial axes), before the softmax.
+    temperature : T > 0.
+
+    Returns
+    -------
+    float32 array over the spatial axes.
+
+    Raises
+    ------
+    ValueError : `temperature` is not positive, or there are no classes.
+    """
+    from scipy.special import logsumexp
+
+    z = np.asarray(logits)
+    if not temperature > 0 or z.ndim < 1 or z.shape[0] < 1:
+        raise ValueError(
+            f"temperature {temperature} and logits of the shape {z.shape}: "
+            "expected a positive temperature and (K, spatial axes)"
+        )
+    result = np.empty(z.shape[1:], np.float32)
+    for slab in slabs(result.shape):
+        piece = z[(slice(None), *slab)].astype(np.float64)
+        result[slab] = -temperature * logsumexp(piece / temperature, axis=0)
+    return result
