@@ -88,7 +88,8 @@ def test_every_call_that_writes_is_refused_while_another_does(tmp_path: Path) ->
     truth = write_domes(tmp_path / "a", ("a1", "a2"))
     write_domes(tmp_path / "b", ("b1",))
     for name, labels in truth.items():
-        write_labels(tmp_path / "truth" / f"{name}.tif", labels, axes="YX")
+        for folder in ("truth", "other"):
+            write_labels(tmp_path / folder / f"{name}.tif", labels, axes="YX")
     run(tmp_path / "b", tmp_path / "kept", outputs=Outputs(maps=True))
     out, partial = tmp_path / "out", tmp_path / "out" / "labels" / ".a1-0123abcd.partial.tif"
     held = tmp_path / "kept"
@@ -99,7 +100,7 @@ def test_every_call_that_writes_is_refused_while_another_does(tmp_path: Path) ->
         lambda: review_folder(out),
         lambda: evaluate_folder(held, tmp_path / "truth", out),
         lambda: evaluate_images(tmp_path / "a", tmp_path / "a", out),
-        lambda: consensus_folder([tmp_path / "truth", tmp_path / "truth"], out, overwrite=True),
+        lambda: consensus_folder([tmp_path / "truth", tmp_path / "other"], out, overwrite=True),
     ]
     refused: list[str] = []
 

@@ -35,7 +35,7 @@ from delineate.runs.consensus_outputs import (
 )
 from delineate.runs.consensus_remarks import Values, inside_values, remarks, values_note
 from delineate.runs.layout import file_sha256, remove
-from delineate.runs.lock import alone
+from delineate.runs.lock import writing
 
 if TYPE_CHECKING:
     from delineate.runs.predict import Listener
@@ -95,7 +95,6 @@ class ConsensusRun:
         return lines
 
 
-@alone()
 def consensus_folder(
     experts: str | Path | Sequence[str | Path],
     out: str | Path,
@@ -127,7 +126,7 @@ def consensus_folder(
     DataError : experts cannot be told apart, share no images, or one has pictures for masks.
     ReadError : a folder holds no files.
     WriteError : `out` is where masks or images lie, or holds results of other settings, or of
-        something else.
+        something else; or another call is writing there.
     """
     settings, out, began = settings or ConsensusSettings(), Path(out), time.perf_counter()
     sources = [experts] if isinstance(experts, str | Path) else list(experts)
@@ -149,69 +148,70 @@ def consensus_folder(
         "experts": [str(Path(s).resolve()) for s in sources],
         "pattern": pattern,
     }
-    prepare(out, described, list(found.files), overwrite)
-    done: list[ImageConsensus] = []
-    failed: list[tuple[str, str]] = []
-    records: list[dict[str, Any]] = []
-    objects: list[dict[str, Any]] = []
-    values: list[Values] = []
-    for number, (name, files) in enumerate(found.files.items()):
-        if listener:
-            listener.image(name, number, len(found.files))
-        record: dict[str, Any] = {"name": name, "status": "done", "error": None, "experts": {}}
-        records.append(record)
-        try:
-            masks, left_out, note = _read_masks(files, settings, pictures.get(name))
-            values.append({} if settings.objects else inside_values(masks))
-            notes = [text for text in (note, values_note(values[-1])) if text]
-            fusion = fuse_image(
-                name, masks, [e for e in found.experts if e not in masks], settings.method,
-                settings.classes, settings.objects, settings.support, settings.iou,
-                settings.undecided, notes,
-            )  # fmt: skip
-            write_result(out, fusion, masks, found.experts, pictures.get(name))
-            record["experts"] = {
-                e: {"path": str(p.resolve()), "sha256": file_sha256(p), "kind": masks[e].kind,
-                    "values": masks[e].values}
-                for e, p in files.items()
-                if e in masks
-            }  # fmt: skip
-            record["left_out"] = {e: str(files[e].resolve()) for e in left_out}
-            done.append(fusion.result)
-            objects += fusion.object_rows()
-            outcome = _outcome(fusion.result)
-        except Exception as error:
-            log.debug("%s", name, exc_info=True)
-            reason = _explain(error, name)
-            failed.append((name, reason))
-            record |= {"status": "failed", "error": reason}
-            for room, suffix in ROOMS.items():  # nothing older may stand for it
-                remove(out / room / f"{name}{suffix}")
-            outcome = f"failed: {reason}"
-        if listener:
-            listener.finished(name, outcome)
-    single, double = summaries(done, found.experts)
-    run = ConsensusRun(
-        out, found.experts, tuple(done), tuple(failed), single, double,
-        remarks(done, found.experts, "" if pictures else found.hint, values),
-        settings.soft_performance,
-    )  # fmt: skip
-    write_tables(run, settings, objects)
-    facts = {
-        "schema": SCHEMA,
-        "command": sys.argv,
-        "started": started,
-        "seconds": round(time.perf_counter() - began, 2),
-        "settings": described,
-        "images": None if images is None else str(Path(images).resolve()),
-        "rules": rules,
-        "remarks": run.remarks,
-        "versions": versions(),
-        "inputs": records,
-    }
-    write_json(out / "consensus.json", facts)
-    write_report(run, settings, facts)
-    return run
+    with writing(out):
+        prepare(out, described, list(found.files), overwrite)
+        done: list[ImageConsensus] = []
+        failed: list[tuple[str, str]] = []
+        records: list[dict[str, Any]] = []
+        objects: list[dict[str, Any]] = []
+        values: list[Values] = []
+        for number, (name, files) in enumerate(found.files.items()):
+            if listener:
+                listener.image(name, number, len(found.files))
+            record: dict[str, Any] = {"name": name, "status": "done", "error": None, "experts": {}}
+            records.append(record)
+            try:
+                masks, left_out, note = _read_masks(files, settings, pictures.get(name))
+                values.append({} if settings.objects else inside_values(masks))
+                notes = [text for text in (note, values_note(values[-1])) if text]
+                fusion = fuse_image(
+                    name, masks, [e for e in found.experts if e not in masks], settings.method,
+                    settings.classes, settings.objects, settings.support, settings.iou,
+                    settings.undecided, notes,
+                )  # fmt: skip
+                write_result(out, fusion, masks, found.experts, pictures.get(name))
+                record["experts"] = {
+                    e: {"path": str(p.resolve()), "sha256": file_sha256(p), "kind": masks[e].kind,
+                        "values": masks[e].values}
+                    for e, p in files.items()
+                    if e in masks
+                }  # fmt: skip
+                record["left_out"] = {e: str(files[e].resolve()) for e in left_out}
+                done.append(fusion.result)
+                objects += fusion.object_rows()
+                outcome = _outcome(fusion.result)
+            except Exception as error:
+                log.debug("%s", name, exc_info=True)
+                reason = _explain(error, name)
+                failed.append((name, reason))
+                record |= {"status": "failed", "error": reason}
+                for room, suffix in ROOMS.items():  # nothing older may stand for it
+                    remove(out / room / f"{name}{suffix}")
+                outcome = f"failed: {reason}"
+            if listener:
+                listener.finished(name, outcome)
+        single, double = summaries(done, found.experts)
+        run = ConsensusRun(
+            out, found.experts, tuple(done), tuple(failed), single, double,
+            remarks(done, found.experts, "" if pictures else found.hint, values),
+            settings.soft_performance,
+        )  # fmt: skip
+        write_tables(run, settings, objects)
+        facts = {
+            "schema": SCHEMA,
+            "command": sys.argv,
+            "started": started,
+            "seconds": round(time.perf_counter() - began, 2),
+            "settings": described,
+            "images": None if images is None else str(Path(images).resolve()),
+            "rules": rules,
+            "remarks": run.remarks,
+            "versions": versions(),
+            "inputs": records,
+        }
+        write_json(out / "consensus.json", facts)
+        write_report(run, settings, facts)
+        return run
 
 
 def _check_folders(found: ExpertFiles, settings: ConsensusSettings) -> None:
