@@ -18,12 +18,11 @@ import pytest
 from command_line import ENVIRONMENT, call, predict_command, start, wait_for
 from delineate.errors import DataError, ReadError, WriteError
 from delineate.io import write_labels
-from delineate.runs import lock
 from delineate.runs.consensus import consensus_folder
 from delineate.runs.decode import decode_folder
 from delineate.runs.evaluate import evaluate_folder
 from delineate.runs.evaluate_images import evaluate_images
-from delineate.runs.lock import LOCK, writing
+from delineate.runs.lock import LOCK, WRITER, writing
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Settings, predict_folder
 from delineate.runs.review import review_folder
@@ -39,16 +38,14 @@ with writing(Path(sys.argv[1])):
     sys.stdin.read()
 """
 CROWD = """
-import errno, sys
+import sys
 from pathlib import Path
 from delineate.errors import WriteError
-from delineate.runs import lock
-if sys.argv[2] == "none":
-    lock._lock = lambda file: None
+from delineate.runs.lock import writing
 folder, held = Path(sys.argv[1]), 0
 while held < 40:
     try:
-        with lock.writing(folder):
+        with writing(folder):
             (folder / "alone").open("x").close()
             (folder / "alone").unlink()
             held += 1
@@ -125,7 +122,7 @@ def test_every_call_that_writes_is_refused_while_another_does(tmp_path: Path) ->
         assert "wait until it has ended" in said and "folder of its own" in said
     assert [i["name"] for i in record(out)["inputs"]] == ["a1", "a2"]
     assert len(rows(out / "images.csv")) == 2
-    assert not (out / LOCK).exists()
+    assert not (out / LOCK).exists() and not (out / WRITER).exists()
     for write in (others[0], others[3]):
         write()
     assert len(rows(out / "images.csv")) == 3
@@ -142,12 +139,12 @@ def test_a_process_that_was_killed_holds_no_lock(
     assert call(*predict_command(tmp_path / "in", out, model)) == 2
     said = " ".join(capfd.readouterr().err.split())
     assert f"process {other.pid} on {platform.node()}" in said
-    assert sorted(p.name for p in out.iterdir()) == [LOCK]
+    assert sorted(p.name for p in out.iterdir()) == [LOCK, WRITER]
     other.kill()
     other.communicate()
     assert (out / LOCK).exists()
     assert call(*predict_command(tmp_path / "in", out, model)) == 0
-    assert not (out / LOCK).exists()
+    assert not (out / LOCK).exists() and not (out / WRITER).exists()
 
 
 def test_no_lock_is_left_by_ctrl_c(tmp_path: Path) -> None:
@@ -160,7 +157,7 @@ def test_no_lock_is_left_by_ctrl_c(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 130
-    assert not (out / LOCK).exists()
+    assert not (out / LOCK).exists() and not (out / WRITER).exists()
 
 
 @pytest.mark.parametrize("error", [None, ZeroDivisionError, KeyboardInterrupt, SystemExit])
@@ -173,7 +170,7 @@ def test_no_lock_is_left_by_any_end(
 
     def work(folder: Path, result: str) -> None:
         with writing(folder):
-            assert json.loads((folder / LOCK).read_text())["pid"] == os.getpid()
+            assert json.loads((folder / WRITER).read_text())["process"] == os.getpid()
             if result:
                 (folder / result).touch()
             if error is not None:
@@ -210,49 +207,10 @@ def test_calls_that_fail_make_no_folder(tmp_path: Path) -> None:
         pass
 
 
-def test_without_locks_of_the_system_the_file_is_the_lock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: subprocess.Popen[str]
-) -> None:
-    out = tmp_path / "out"
-    no_system_locks(monkeypatch)
-
-    def take() -> None:
-        with writing(out):
-            pass
-
-    with pytest.raises(
-        WriteError, match=rf"process {other.pid} on .* no longer runs, remove .*lock"
-    ):
-        take()
-    other.kill()
-    other.communicate()
-    assert (out / LOCK).exists()
-    take()
-    assert not (out / LOCK).exists()
-    # Of another machine nobody can tell, nor of a file that says nothing yet.
-    for text in ('{"host": "elsewhere", "pid": 1, "since": "2020-01-01"}', ""):
-        (out / LOCK).write_text(text)
-        with pytest.raises(WriteError, match="no longer runs, remove") as error:
-            take()
-        assert ("process 1 on elsewhere, since 2020-01-01" in str(error.value)) == bool(text)
-        assert str(out / LOCK) in str(error.value)
-    (out / LOCK).unlink()
-    take()
-
-
-def test_what_another_machine_left_is_taken_over_where_locks_are_shared(tmp_path: Path) -> None:
-    (tmp_path / LOCK).write_text('{"host": "elsewhere", "pid": 1, "since": "2020-01-01"}')
-    with writing(tmp_path):
-        assert lock._holder(tmp_path / LOCK) == lock.Holder(
-            platform.node(), os.getpid(), json.loads((tmp_path / LOCK).read_text())["since"]
-        )
-
-
-@pytest.mark.parametrize("system", ["flock", "none"])
-def test_of_a_crowd_one_at_a_time_writes(tmp_path: Path, system: str) -> None:
+def test_of_a_crowd_one_at_a_time_writes(tmp_path: Path) -> None:
     crowd = [
         subprocess.Popen(
-            [sys.executable, "-c", CROWD, str(tmp_path), system],
+            [sys.executable, "-c", CROWD, str(tmp_path)],
             env=ENVIRONMENT,
             text=True,
             stderr=subprocess.PIPE,
