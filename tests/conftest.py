@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,9 @@ import torch
 from delineate.recipe import Recipe
 
 torch.set_num_threads(1)
+# A background job may ignore Ctrl-C, and so would the commands that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
