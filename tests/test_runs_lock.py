@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from command_line import ENVIRONMENT, call, predict_command, start, wait_for
+from conftest import small_recipe
 from delineate.errors import DataError, ReadError, WriteError
 from delineate.io import write_labels
 from delineate.runs.consensus import consensus_folder
@@ -26,6 +27,7 @@ from delineate.runs.lock import LOCK, WRITER, writing
 from delineate.runs.outputs import Outputs
 from delineate.runs.predict import Settings, predict_folder
 from delineate.runs.review import review_folder
+from delineate.runs.train import train
 from domes import EXACT, dome_model, write_domes
 from folder_runs import Log, record, rows, run
 
@@ -205,6 +207,14 @@ def test_calls_that_fail_make_no_folder(tmp_path: Path) -> None:
         writing(tmp_path / "file"),
     ):
         pass
+
+
+def test_no_training_begins_where_another_call_writes(
+    tmp_path: Path, dataset: Path, other: subprocess.Popen[str]
+) -> None:
+    with pytest.raises(WriteError, match=f"process {other.pid} on"):
+        train(small_recipe(data__images=dataset), tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [LOCK, WRITER]
 
 
 def test_of_a_crowd_one_at_a_time_writes(tmp_path: Path) -> None:

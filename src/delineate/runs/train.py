@@ -18,6 +18,7 @@ from delineate.data.splits import Split
 from delineate.errors import DataError, RecipeError
 from delineate.recipe import Recipe
 from delineate.runs.assess import assess
+from delineate.runs.lock import writing
 from delineate.runs.members import Member, member_folder, member_splits, train_member
 from delineate.runs.record import claim, describe, target_of
 from delineate.words import plural
@@ -89,6 +90,7 @@ def train(
     Raises
     ------
     DataError, RecipeError, ModelError : as their texts say.
+    WriteError : another call is writing into `out`, or it cannot be made or written to.
     """
     from delineate.model import load
     from delineate.networks import check_name
@@ -104,7 +106,8 @@ def train(
     with together(recipe.train) as first:
         if not first:
             return load(Path(out) / "model", allow_imports=allow_imports)
-        return _train(recipe, Path(out), start, reporter or Silent(), allow_imports)
+        with writing(Path(out)):
+            return _train(recipe, Path(out), start, reporter or Silent(), allow_imports)
 
 
 def _train(
