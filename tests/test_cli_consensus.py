@@ -12,19 +12,12 @@ import pytest
 import SimpleITK
 import tifffile
 
+from command_line import call
 from conftest import disks, picture
-from delineate.cli import main
 from delineate.io import read, read_labels, read_table
 from delineate.runs.consensus import ConsensusSettings, consensus_folder
 
 EXPERTS = ("anna", "ben", "carla")
-
-
-def call(*arguments: object) -> int:
-    """Run a command in this process; its exit status."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(a) for a in arguments])
-    return int(exit_.value.code or 0)
 
 
 def save(path: Path, pixels: np.ndarray) -> None:

@@ -10,18 +10,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from command_line import call
 from conftest import disks
-from delineate.cli import main
 from delineate.io import read_labels
 
 EXPERTS = ("anna", "ben", "carla")
-
-
-def call(*arguments: object) -> int:
-    """Run a command in this process; its exit status."""
-    with pytest.raises(SystemExit) as exit_:
-        main([str(a) for a in arguments])
-    return int(exit_.value.code or 0)
 
 
 def save(path: Path, pixels: np.ndarray) -> None:
